@@ -1,0 +1,11 @@
+"""Helper package of the Lecture 11 notebook series: data, formulas, models, training, figures.
+
+Import the submodule you need, for example ``from lecture_utils import objectives``.
+This file stays empty of heavy imports, so that importing the package costs nothing by itself.
+"""
+
+import os
+
+# Must be set before torch loads its OpenMP library: a waiting thread then sleeps instead of spinning. A spinning
+# thread takes the core that the browser needs, and one training step becomes many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

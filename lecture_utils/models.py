@@ -1,0 +1,141 @@
+"""Autoencoder, denoising autoencoder and VAE over one shared encoder and decoder.
+
+They differ only in what the lecture says they differ in (slide "other Autoencoder models"): the DAE's input is
+corrupted, the VAE samples z and pays a KL. Built from the same seed, they start from the same shared weights.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from lecture_utils.objectives import bernoulli_log_likelihood, gaussian_kl, reparameterize
+
+
+class LossTerms(NamedTuple):
+    """The two terms of the loss per example, in nats, each [B]: reconstruction = -log p(x|z), and the KL."""
+
+    reconstruction: torch.Tensor
+    kl: torch.Tensor
+
+
+class Autoencoder(nn.Module):
+    """AE: x -> z -> x', trained on x' close to x alone; nothing regularises p(z).
+
+    `latent_dim` is J, `hidden` the widths of the encoder's hidden layers (the decoder mirrors them), `n_pixels` is D,
+    `seed` fixes the initial weights without touching torch's global generator.
+    """
+
+    def __init__(self, latent_dim: int = 20, hidden: tuple[int, ...] = (400,), activation: type[nn.Module] = nn.ReLU,
+                 n_pixels: int = 784, seed: int = 0):
+        super().__init__()
+        self.latent_dim, self.n_pixels = latent_dim, n_pixels
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(hidden, activation)
+
+    def _build(self, hidden, activation):
+        self.encoder = _layers([self.n_pixels, *hidden], activation)
+        self.to_mu = nn.Linear(hidden[-1], self.latent_dim)
+        self.decoder = _layers([self.latent_dim, *reversed(hidden)], activation)
+        self.to_logits = nn.Linear(hidden[0], self.n_pixels)
+
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the code z, [B, D] -> [B, J]."""
+        return self.to_mu(self._hidden(x))
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the pixels, [..., J] -> [..., D]; sigmoid turns them into probabilities."""
+        if z.shape[-1] != self.latent_dim:
+            raise ValueError(f"z has shape {list(z.shape)}, but this decoder takes [..., {self.latent_dim}].")
+        return self.to_logits(self.decoder(z))
+
+    def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the probability of each pixel being 1 after encoding and decoding, [B, D] -> [B, D]."""
+        return torch.sigmoid(self.decode(self.code(x)))
+
+    def code(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the one code that stands for x, [B, D] -> [B, J]: z here, the mean of q(z|x) in the VAE."""
+        return self.encode(x)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Decode n draws z ~ N(0, I) into pixel probabilities [n, D]. Only the VAE is trained for this."""
+        device = self.to_logits.weight.device
+        return torch.sigmoid(self.decode(torch.randn(n, self.latent_dim, generator=generator, device=device)))
+
+    def loss_terms(self, x: torch.Tensor, generator: torch.Generator | None = None) -> LossTerms:
+        """Return the reconstruction error -log p(x|z) and a KL of 0, [B, D] -> two times [B], in nats."""
+        reconstruction = -bernoulli_log_likelihood(self.decode(self.encode(x)), x)
+        return LossTerms(reconstruction, torch.zeros_like(reconstruction))
+
+    @torch.no_grad()
+    def set_output_bias(self, pixel_means: torch.Tensor, n_images: int) -> None:
+        """Start the output bias at the log-odds of the mean image [D], as if it had been seen once more off and on.
+
+        The decoder then starts as the best model of independent pixels; the first epoch is not spent on finding it.
+        """
+        p = (pixel_means * n_images + 1) / (n_images + 2)
+        self.to_logits.bias.copy_(torch.logit(p))
+
+    def _hidden(self, x):
+        if x.dim() != 2 or x.shape[1] != self.n_pixels:
+            raise ValueError(f"x has shape {list(x.shape)}, but the encoder takes [B, {self.n_pixels}]. "
+                             "Flatten images with x.flatten(1).")
+        if not x.is_floating_point():
+            raise ValueError(f"x is {x.dtype}, but must be float in [0, 1]: use binarize(images) or to_grey(images).")
+        return self.encoder(x)
+
+
+class DenoisingAutoencoder(Autoencoder):
+    """DAE (Vincent et al. 2010): encode a corrupted x, reconstruct the clean one. (The slide's "DAG" is the DAE.)
+
+    The corruption is salt-and-pepper noise: each pixel is replaced, with probability `noise`, by a fair coin flip.
+    """
+
+    def __init__(self, *args, noise: float = 0.3, **kwargs):
+        if not 0 <= noise <= 1:
+            raise ValueError(f"noise is a probability, got {noise}.")
+        super().__init__(*args, **kwargs)
+        self.noise = noise
+
+    def loss_terms(self, x: torch.Tensor, generator: torch.Generator | None = None) -> LossTerms:
+        """Return the error -log p(x|z) of the clean x from a corrupted code and a KL of 0, both [B], in nats."""
+        z = self.encode(corrupt(x, self.noise, generator))
+        reconstruction = -bernoulli_log_likelihood(self.decode(z), x)
+        return LossTerms(reconstruction, torch.zeros_like(reconstruction))
+
+
+class VAE(Autoencoder):
+    """VAE (Kingma and Welling 2014): q(z|x) = N(mu(x), diag(exp(logvar(x)))), prior N(0, I), Bernoulli pixels."""
+
+    def _build(self, hidden, activation):
+        super()._build(hidden, activation)
+        self.to_logvar = nn.Linear(hidden[-1], self.latent_dim)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mu and logvar (the log-variance) of q(z|x), [B, D] -> two times [B, J]."""
+        hidden = self._hidden(x)
+        return self.to_mu(hidden), self.to_logvar(hidden)
+
+    def code(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean mu of q(z|x), [B, D] -> [B, J]."""
+        return self.encode(x)[0]
+
+    def loss_terms(self, x: torch.Tensor, generator: torch.Generator | None = None) -> LossTerms:
+        """Return -log p(x|z) for one z ~ q(z|x), and the exact KL, [B, D] -> two times [B], in nats."""
+        mu, logvar = self.encode(x)
+        z = reparameterize(mu, logvar, generator)
+        return LossTerms(-bernoulli_log_likelihood(self.decode(z), x), gaussian_kl(mu, logvar))
+
+
+def corrupt(x: torch.Tensor, noise: float, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Replace each pixel of x, with probability `noise`, by a fair coin flip; same shape (salt-and-pepper noise)."""
+    u = torch.rand(x.shape, generator=generator, device=x.device)
+    # u < noise decides on corruption; given that, u < noise / 2 is a fair coin.
+    return torch.where(u < noise, (u < noise / 2).to(x.dtype), x)
+
+
+def _layers(widths, activation):
+    """Linear layers of the given widths, each followed by the activation."""
+    pairs = zip(widths[:-1], widths[1:])
+    return nn.Sequential(*[layer for a, b in pairs for layer in (nn.Linear(a, b), activation())])
