@@ -1,0 +1,49 @@
+# The series in four commands. They need python3 (3.11 to 3.13) and make, and the network once, for the installation.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# JupyterLab refuses to run as root unless told to; containers are often root.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
+
+.PHONY: help lab test notebooks bench tutorial clean
+
+help:  ## list the targets
+	@echo "make lab        install what is needed and open the series in JupyterLab"
+	@echo "make test       install what is needed and run every test and every notebook"
+	@echo "make notebooks  execute all notebooks in place and save their outputs"
+	@echo "make bench      measure training speed and write benchmarks/results/"
+	@echo "make tutorial   generate the students' release of Tutorial 7 from its source"
+	@echo "make clean      delete trained models and caches (the installation stays)"
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12), (3, 13)])' || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is:"; $(PYTHON) --version; \
+		echo "Name another one, for example: make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module. On Debian and Ubuntu: sudo apt install python3-venv. Then run make again."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --editable '.[test,tutorial]'
+	@touch $@
+
+lab: $(VENV)/installed
+	$(BIN)/jupyter lab --notebook-dir=notebooks --ip=127.0.0.1 $(AS_ROOT)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest --nbval
+
+notebooks: $(VENV)/installed-test
+	$(BIN)/python tools/notebooks.py
+
+bench: $(VENV)/installed-test
+	$(BIN)/python benchmarks/training_speed.py
+
+tutorial: $(VENV)/installed-test
+	$(BIN)/python tools/tutorial.py
+
+clean:
+	rm -rf .cache .pytest_cache .hypothesis
