@@ -1,0 +1,179 @@
+"""MNIST arrives whole or with a clear error, also when two processes start at once, and binarises with exact odds."""
+
+import functools
+import gzip
+import http.server
+import multiprocessing
+import os
+import shutil
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision import datasets
+
+from lecture_utils import data
+
+ARCHIVES = data.DATA_DIR / "MNIST" / "raw"
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A fresh copy of the shipped archives in a folder of its own, with a user cache of its own."""
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for archive in ARCHIVES.glob("*.gz"):
+        shutil.copy(archive, raw)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.MNIST, "mirrors", [(tmp_path / "no-mirror").as_uri() + "/"])  # no network in tests
+    return raw
+
+
+def leftovers(raw):
+    return sorted(p.name for p in raw.iterdir() if p.name not in data.CHECKSUMS and p.suffix != ".gz")
+
+
+def test_shipped_files_give_the_four_tensors():
+    mnist = data.load_mnist()
+    assert mnist.train_images.shape == (60000, 784) and mnist.train_images.dtype == torch.uint8
+    assert mnist.test_images.shape == (10000, 784) and mnist.test_images.dtype == torch.uint8
+    assert mnist.train_labels.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert mnist.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_fresh_copy_is_unpacked_once_and_leaves_nothing_else(copy):
+    data.load_mnist(copy.parents[1])
+    assert all((copy / name).exists() for name in data.CHECKSUMS) and leftovers(copy) == []
+    written = {name: (copy / name).stat().st_mtime_ns for name in data.CHECKSUMS}
+    data.load_mnist(copy.parents[1])
+    assert written == {name: (copy / name).stat().st_mtime_ns for name in data.CHECKSUMS}
+
+
+def test_environment_variable_points_elsewhere(copy, monkeypatch):
+    monkeypatch.setenv("LECTURE_DATA", str(copy.parents[1]))
+    data.load_mnist()
+    assert (copy / "train-images-idx3-ubyte").exists()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "not gzip", "other content", "empty"])
+def test_damaged_archive_is_named_with_its_mend_and_leaves_no_half_written_file(copy, damage):
+    archive = copy / "t10k-images-idx3-ubyte.gz"
+    archive.write_bytes({"truncated": archive.read_bytes()[:500_000], "not gzip": b"<html>404</html>",
+                         "other content": gzip.compress(b"something else"), "empty": b""}[damage])
+    with pytest.raises(data.DataError, match=r"t10k-images-idx3-ubyte.gz is damaged.*git checkout"):
+        data.load_mnist(copy.parents[1])
+    assert not (copy / "t10k-images-idx3-ubyte").exists() and leftovers(copy) == []
+
+
+def test_damaged_unpacked_file_is_mended_from_its_archive(copy):
+    data.load_mnist(copy.parents[1])
+    (copy / "t10k-labels-idx1-ubyte").write_bytes(b"damaged")
+    assert data.load_mnist(copy.parents[1]).test_labels[:3].tolist() == [7, 2, 1]
+
+
+def test_missing_files_are_downloaded_by_torchvision(copy, tmp_path, monkeypatch):
+    mirror = tmp_path / "mirror"
+    copy.rename(mirror)
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=mirror)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        # Our archives differ from torchvision's md5 in their gzip header only; the SHA-256 of the content counts.
+        monkeypatch.setattr(datasets.MNIST, "resources", [(name, None) for name, _ in datasets.MNIST.resources])
+        assert len(data.load_mnist(tmp_path / "data").train_images) == 60000
+        server.shutdown()
+    assert leftovers(copy) == []
+
+
+def test_no_files_and_no_network_is_one_clear_error(copy, tmp_path):
+    shutil.rmtree(copy)
+    with pytest.raises(data.DataError, match="(?s)could not be downloaded.*Restore the four files"):
+        data.load_mnist(tmp_path / "data")
+    assert list(copy.iterdir()) == []
+
+
+def refuse(folders, monkeypatch):
+    """Make folders unwritable, also for root, to whom permissions do not apply."""
+    make = data.tempfile.TemporaryDirectory
+
+    def guarded(dir):
+        if any(Path(dir).is_relative_to(folder) for folder in folders):
+            raise PermissionError(13, "Permission denied", str(dir))
+        return make(dir=dir)
+
+    monkeypatch.setattr(data.tempfile, "TemporaryDirectory", guarded)
+
+
+def test_read_only_folder_is_unpacked_to_the_user_cache(copy, monkeypatch):
+    refuse([copy], monkeypatch)
+    assert len(data.load_mnist(copy.parents[1]).train_images) == 60000
+    assert not (copy / "train-images-idx3-ubyte").exists()
+    assert (data.user_cache() / "MNIST" / "raw" / "train-images-idx3-ubyte").exists()
+
+
+def test_nothing_writable_is_one_clear_error(copy, monkeypatch):
+    refuse([copy, data.user_cache()], monkeypatch)
+    with pytest.raises(data.DataError, match="writable"):
+        data.load_mnist(copy.parents[1])
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions bind only an ordinary user on POSIX")
+def test_folder_without_write_permission_is_unpacked_to_the_user_cache(copy):
+    copy.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        assert len(data.load_mnist(copy.parents[1]).train_images) == 60000
+    finally:
+        copy.chmod(stat.S_IRWXU)
+
+
+def test_full_disk_is_one_clear_error_and_leaves_nothing(copy, monkeypatch):
+    def full(source, target):
+        (Path(target) / "part").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(data, "extract_archive", full)
+    with pytest.raises(data.DataError, match="Free some disk space"):
+        data.load_mnist(copy.parents[1])
+    assert leftovers(copy) == []
+
+
+def load_and_count(root):
+    return len(data.load_mnist(root).train_images)
+
+
+def test_four_processes_can_start_at_once(copy):
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        assert pool.map(load_and_count, [copy.parents[1]] * 4) == [60000] * 4
+    assert leftovers(copy) == []
+
+
+def test_binarize_draws_one_with_probability_intensity():
+    n = 200_000
+    intensities = torch.tensor([0, 1, 64, 128, 254, 255], dtype=torch.uint8)
+    frequency = data.binarize(intensities.repeat(n, 1), torch.Generator().manual_seed(0)).mean(0)
+    p = intensities / 255
+    assert frequency[0] == 0 and frequency[-1] == 1  # black and white pixels are certain
+    assert torch.all((frequency - p).abs() <= 4 * (p * (1 - p) / n).sqrt())
+
+
+def test_binarize_of_floats_draws_one_with_probability_of_their_value():
+    n = 200_000
+    p = torch.tensor([0.0, 0.25, 0.9, 1.0])
+    frequency = data.binarize(p.repeat(n, 1), torch.Generator().manual_seed(0)).mean(0)
+    assert frequency[0] == 0 and frequency[-1] == 1
+    assert torch.all((frequency - p).abs() <= 4 * (p * (1 - p) / n).sqrt())
+
+
+def test_every_notebook_sees_the_same_binary_test_set():
+    mnist = data.load_mnist()
+    first, state = data.binary_test_set(mnist), torch.get_rng_state()
+    torch.manual_seed(123)
+    assert torch.equal(first, data.binary_test_set(mnist))
+    assert first.unique().tolist() == [0, 1] and first.dtype == torch.float32
+    torch.set_rng_state(state)
+
+
+def test_grey_pixels_are_intensities_over_255():
+    assert data.to_grey(torch.tensor([0, 51, 255], dtype=torch.uint8)).tolist() == pytest.approx([0, 0.2, 1])

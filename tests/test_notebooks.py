@@ -1,0 +1,132 @@
+"""Rules that every committed notebook keeps. (`pytest --nbval` runs the notebooks; these tests read them.)"""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import solutions
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+NUMBERED = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+NOTEBOOKS = NUMBERED + sorted((ROOT / "notebooks" / "tutorial_7" / "source").rglob("*.ipynb"))
+EVERY = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+EVERY_NUMBERED = pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def prose(path):
+    """The markdown of the notebook without code blocks and code spans."""
+    text = "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def figures(path):
+    return [output for cell in code_cells(path) for output in cell.outputs if "image/png" in output.get("data", {})]
+
+
+def test_there_are_notebooks():
+    assert NUMBERED
+
+
+@EVERY
+def test_is_a_valid_notebook_under_1500_kb(path):
+    nbformat.validate(read(path))
+    assert path.stat().st_size < 1.5e6
+
+
+@EVERY
+def test_has_one_h1_and_skips_no_heading_level(path):
+    levels = [len(hashes) for hashes in re.findall(r"^(#+) ", prose(path), re.MULTILINE)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in zip(levels, levels[1:]))
+
+
+@EVERY
+def test_was_executed_top_to_bottom_without_errors_or_warnings(path):
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+
+
+@EVERY
+def test_every_figure_has_alt_text_that_reaches_the_web_edition(path):
+    for cell in code_cells(path):
+        alts = [output.metadata["image/png"]["alt"] for output in cell.outputs if "image/png" in output.get("data", {})]
+        assert len(alts) <= 1, "one figure a cell"
+        for alt in alts:
+            assert len(alt.split()) >= 5, f"alt text that says nothing: {alt!r}"
+            assert cell.metadata.mystnb.image.alt == alt
+
+
+@EVERY
+def test_keeps_no_widget_state_and_no_machine_paths(path):
+    text = path.read_text(encoding="utf-8")
+    assert "widget-view+json" not in text and "widget-state" not in text and '"widgets"' not in text
+    assert not re.search(r"(/home/|/root/|/Users/|/tmp/|/work/|[A-Z]:\\\\Users)", text)
+
+
+@EVERY
+def test_imports_lecture_utils_before_torch(path):
+    names = []
+    for cell in code_cells(path):
+        for node in ast.walk(ast.parse(re.sub(r"^[%!].*$", "pass", cell.source, flags=re.MULTILINE))):
+            if isinstance(node, ast.Import):
+                names += [(cell.execution_count, node.lineno, alias.name.split(".")[0]) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names.append((cell.execution_count, node.lineno, (node.module or "").split(".")[0]))
+    order = [name for _, _, name in sorted(names) if name in ("lecture_utils", "torch", "torchvision")]
+    assert order[0] == "lecture_utils"
+
+
+@EVERY_NUMBERED
+def test_outputs_that_answer_a_question_are_saved_collapsed(path):
+    tagged = [cell for cell in code_cells(path) if "hide-output" in cell.metadata.get("tags", [])]
+    assert tagged, "no prediction is asked for"
+    assert all(cell.metadata.jupyter.outputs_hidden for cell in tagged)
+
+
+@EVERY_NUMBERED
+def test_has_the_parts_every_chapter_has(path):
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    assert text.startswith(f"# {path.stem[:2]} · ")
+    assert re.search(r"\*\*You will be able to\*\*|You will be able to", text) and "minutes" in text
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert "Summary" in headings and "Exercises" in headings
+    assert 2 <= len(solutions(read(path))) <= 4
+
+
+@EVERY_NUMBERED
+def test_links_lead_to_files_that_exist(path):
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(path)):
+        if not link.startswith("http"):
+            assert (path.parent / link).exists(), link
+
+
+@EVERY_NUMBERED
+def test_prose_has_no_exclamation_marks(path):
+    # A factorial stands after a digit, letter or bracket in maths; an image link starts with "![".
+    text = re.sub(r"\$[^$]*\$", "", prose(path))
+    assert not re.findall(r".{0,30}\w!(?:\s|$)", text)
+
+
+@EVERY
+def test_reads_no_file_but_through_the_package(path):
+    source = "\n".join(cell.source for cell in code_cells(path))
+    assert not re.search(r"\bopen\(|read_text|read_csv|np\.load|torch\.load|os\.chdir|savefig|\.\./", source)
+
+
+def test_a_notebook_runs_from_another_directory(tmp_path):
+    notebook = read(ROOT / "notebooks" / "05_kl_term.ipynb")
+    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert list(tmp_path.iterdir()) == []

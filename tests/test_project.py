@@ -1,0 +1,100 @@
+"""The two dependency lists agree, importing is cheap, and the commands fail clearly."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+CONDA_NAME = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
+
+
+def test_conda_environment_lists_the_same_dependencies_as_pyproject():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    wanted = PYPROJECT["project"]["dependencies"] + extras["test"] + extras["tutorial"]
+    names = [re.match(r"[A-Za-z0-9_-]+", requirement)[0] for requirement in wanted]
+    renamed = {requirement.replace(name, CONDA_NAME.get(name, name), 1) for name, requirement in zip(names, wanted)}
+    conda = {entry for entry in ENVIRONMENT["dependencies"] if isinstance(entry, str)}
+    assert conda - {"pip"} == renamed | {"python" + PYPROJECT["project"]["requires-python"] + ",<3.14"}
+
+
+def test_conda_environment_installs_the_package_editable():
+    assert {"pip": ["--editable ."]} in ENVIRONMENT["dependencies"]
+
+
+def test_dependencies_are_ranges_with_a_lower_bound():
+    for requirement in PYPROJECT["project"]["dependencies"]:
+        assert ">=" in requirement and "==" not in requirement, requirement
+
+
+def seconds(statement):
+    """Best of three: CPU seconds of a fresh interpreter that runs `statement`."""
+    code = f"import time; {statement}; print(time.process_time())"
+    return min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+               for _ in range(3))
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    code = "import lecture_utils, sys; print([m for m in ('torch', 'matplotlib', 'sklearn', 'sympy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_importing_package_and_torch_costs_at_most_1_2_times_torch_alone():
+    assert seconds("import lecture_utils, torch") <= 1.2 * seconds("import torch")
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise():
+    code = "import lecture_utils, os; print(os.environ['OMP_WAIT_POLICY'])"
+    for setting, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+        if setting:
+            environment["OMP_WAIT_POLICY"] = setting
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert run.stdout.strip() == expected
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A checkout with nothing but the Makefile and pyproject.toml."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make on this system")
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def make(folder, *arguments):
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def test_make_alone_lists_every_target(bare):
+    phony = re.search(r"^\.PHONY: help (.*)$", (bare / "Makefile").read_text(), re.MULTILINE)[1].split()
+    listed = make(bare).stdout
+    assert len(phony) >= 5 and all(f"make {target} " in listed for target in phony)
+
+
+@pytest.mark.parametrize("body, message", [
+    ('if "sys.version_info" in sys.argv[-1]: sys.exit(1)\nprint("Python 3.10.4")', "Python 3.11, 3.12 or 3.13 is needed"),
+    ('if "venv" in sys.argv[-1]: sys.exit(1)', "apt install python3-venv"),
+], ids=["wrong version", "no venv module"])
+def test_make_lab_says_what_python_lacks(bare, body, message):
+    python = bare / "fake-python"
+    python.write_text(f"#!{sys.executable}\nimport sys\n{body}\n")
+    python.chmod(0o755)
+    run = make(bare, "lab", f"PYTHON={python}")
+    assert run.returncode != 0 and message in run.stdout and not (bare / ".venv").exists()
+
+
+def test_no_text_of_the_project_names_a_registry_host():
+    host = re.compile(r"(pypi|pythonhosted|npmjs|anaconda|download\.pytorch)\.(org|com)")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
+    texts = [ROOT / name for name in tracked if Path(name).suffix in {".md", ".py", ".toml", ".yml", ".ipynb"}]
+    assert [str(p.relative_to(ROOT)) for p in texts if p.exists() and host.search(p.read_text(encoding="utf-8"))] == []
