@@ -5,11 +5,14 @@ Each figure function takes data and returns a matplotlib Figure; `show` displays
 
 import base64
 import io
+import math
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import display
+from matplotlib import patheffects
 from torchvision.utils import make_grid
 
 # Colours after Okabe and Ito (2008), safe for colour-blind readers, each at least 3:1 against white.
@@ -21,6 +24,8 @@ COLORS = {
     "bound": "#A8487F",           # ELBO and importance-weighted bounds
     "prior": "#767676",           # p(z), baselines, what others published
 }
+# One colour a digit, each at least 3:1 against white. They only help: digits are always drawn as their own glyph.
+DIGIT_COLORS = ["#332288", "#D55E00", "#007E5D", "#A8487F", "#0072B2", "#8A7500", "#882255", "#4D4D4D", "#5B8E00", "#C0392B"]
 STYLE = {
     "figure.dpi": 100, "savefig.dpi": 100, "figure.figsize": (7, 3.6), "figure.constrained_layout.use": True,
     "font.size": 11, "axes.titlesize": 12, "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
@@ -74,6 +79,102 @@ def digit_grid(images: torch.Tensor, columns: int = 10, title: str = "") -> plt.
     axis.set_title(title)
     _hide_ticks(axis)
     return figure
+
+
+def latent_scatter(codes: dict[str, torch.Tensor] | torch.Tensor, labels: torch.Tensor, n: int = 700,
+                   prior_circle: bool = True) -> plt.Figure:
+    """Draw 2-D codes [N, 2] with digit labels [N], each code as its digit, and a large digit at each class's median.
+
+    `codes` may be a dict {panel title: codes}: up to two panels a row, each on its own scale (a code may be several times
+    wider than another). The first n codes are drawn. `prior_circle` marks the circle that holds 95 % of N(0, I).
+    """
+    panels = codes if isinstance(codes, dict) else {"": codes}
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    size = 7 / columns if columns > 1 else 5.5
+    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, size * rows), squeeze=False)
+    for axis, (title, z) in zip(axes.flat, panels.items()):
+        _digit_panel(axis, z.detach().cpu(), labels.cpu(), n)
+        if prior_circle:
+            axis.add_patch(plt.Circle((0, 0), math.sqrt(-2 * math.log(0.05)), fill=False, color="black", lw=1.5, ls="--", zorder=3))
+        axis.set(title=title, xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+    for axis in list(axes.flat)[len(panels):]:
+        axis.set_axis_off()
+    return figure
+
+
+def _digit_panel(axis, z, labels, n):
+    """Small glyphs for the first n codes, and a large glyph with a white rim at (or close to) the median of each class."""
+    # Leave the outermost half per cent out of the frame: a few far codes would shrink all others.
+    low, high = torch.quantile(z, torch.tensor([0.005, 0.995]), dim=0)
+    middle, half = (low + high) / 2, 0.56 * (high - low).max()
+    axis.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
+    digits = labels.unique().tolist()
+    medians = torch.stack([z[labels == digit].median(dim=0).values for digit in digits])
+    rim = [patheffects.withStroke(linewidth=3, foreground="white")]
+    for digit, (x, y) in zip(digits, _spread(medians, 0.17 * half).tolist()):
+        own = z[:n][labels[:n] == digit]
+        axis.scatter(own[:, 0], own[:, 1], marker=f"${digit}$", s=26, color=DIGIT_COLORS[digit], linewidths=0.2)
+        axis.text(x, y, str(digit), color=DIGIT_COLORS[digit], fontsize=20, weight="bold", ha="center", va="center",
+                  path_effects=rim, zorder=4)
+
+
+def _spread(points, distance):
+    """Move points [K, 2] apart until (nearly) all pairs are `distance` apart, so that their labels can be read."""
+    points = points.double().clone()
+    for _ in range(100):
+        gaps = points[:, None] - points
+        lengths = gaps.norm(dim=2) + torch.eye(len(points)) * distance
+        push = (distance - lengths).clamp(min=0) / 2
+        points += (push / lengths.clamp(min=1e-9)).unsqueeze(2).mul(gaps).sum(dim=1)
+    return points
+
+
+def computation_graph(panels: dict[str, tuple[dict, list]]) -> plt.Figure:
+    """Draw computation graphs one below the other: how values flow forward, and which gradients flow back.
+
+    `panels` maps titles to (nodes, edges). A node is {name: (column, row, label, kind)}, kind "value" (a box), "random"
+    (an ellipse) or "parameter" (no frame). An edge is (from, to, gradient), gradient "passes", "blocked" (the step has no
+    derivative) or "none" (none arrives, or none is asked for). Values are dark arrows, gradients dashed orange ones.
+    """
+    heights = [1.1 + 0.8 * max(node[1] for node in nodes.values()) for nodes, _ in panels.values()]
+    figure, axes = plt.subplots(len(panels), 1, figsize=(7, 1.15 * sum(heights) + 0.3), squeeze=False,
+                                gridspec_kw={"height_ratios": heights})
+    for axis, height, (title, (nodes, edges)) in zip(axes[:, 0], heights, panels.items()):
+        boxes = {name: _graph_node(axis, *node) for name, node in nodes.items()}
+        for start, end, gradient in edges:
+            _graph_edge(axis, boxes[start], boxes[end], gradient)
+        columns = [node[0] for node in nodes.values()]
+        axis.set(xlim=(min(columns) - 0.35, max(columns) + 0.35), ylim=(-0.6, height - 0.6), title=title)
+        axis.set_axis_off()
+    return figure
+
+
+def _graph_node(axis, column, row, label, kind):
+    frame = {"value": {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": COLORS["data"]},
+             "random": {"boxstyle": "ellipse,pad=0.3", "facecolor": "#E3EEF6", "edgecolor": COLORS["latent"]},
+             "parameter": {"boxstyle": "round,pad=0.3", "facecolor": "none", "edgecolor": "none"}}[kind]
+    return axis.text(column, row, label, fontsize=13 if kind == "parameter" else 11, ha="center", va="center", bbox=frame)
+
+
+def _graph_edge(axis, start, end, gradient):
+    """A dark arrow forward and, below it, a dashed orange one back; a blocked one is pale and crossed out."""
+    (x_start, y_start), (x_end, y_end) = start.get_position(), end.get_position()
+
+    def arrow(tail, head, **style):
+        axis.annotate("", xy=head.get_position(), xytext=tail.get_position(), arrowprops={
+            "arrowstyle": "-|>", "patchA": tail.get_bbox_patch(), "patchB": head.get_bbox_patch(), "shrinkA": 2, "shrinkB": 2} | style)
+
+    arrow(start, end, color=COLORS["data"], lw=1.5)
+    if gradient == "none":
+        return
+    bend = 0.45 if x_start > x_end else -0.45  # always below the forward arrow
+    arrow(end, start, color=COLORS["reconstruction"], lw=2, linestyle=(0, (4, 2)), connectionstyle=f"arc3,rad={bend}",
+          alpha=1 if gradient == "passes" else 0.35)
+    if gradient == "blocked":
+        middle = (x_start + x_end) / 2
+        axis.plot(middle, (y_start + y_end) / 2 - 0.37, "X", color=COLORS["reconstruction"], ms=13, markeredgecolor="white")
+        axis.text(middle, (y_start + y_end) / 2 + 0.13, "no gradient", color=COLORS["reconstruction"], ha="center", fontsize=10)
 
 
 def _hide_ticks(axis):
