@@ -177,6 +177,46 @@ def _graph_edge(axis, start, end, gradient):
         axis.text(middle, (y_start + y_end) / 2 + 0.13, "no gradient", color=COLORS["reconstruction"], ha="center", fontsize=10)
 
 
+def nat_axis(computed: dict, published: dict[str, float] | None = None) -> plt.Figure:
+    """Draw test log-likelihoods in nats per image on the one axis of the thread "what a nat is worth".
+
+    `computed` maps labels to `evaluation.Estimate` (mean and standard error over the images of the seeded binary test
+    set), from top to bottom; filled dots, each with its gain over the one above. `published` maps labels to others'
+    figures, log-likelihoods (negative) too: hollow grey diamonds below a line, since they are not on the same draw of
+    the pixels. The axis is the same in every notebook; it grows only for a value beyond -215 nats.
+    Raises ValueError if a value is positive: a log-probability of binary pixels cannot be.
+    """
+    published = published or {}
+    values = [estimate.mean for estimate in computed.values()] + list(published.values())
+    if not values or max(values) > 0:
+        raise ValueError(f"Log-likelihoods of binary pixels are at most 0 nats, got {values}. Pass log p, not its negative.")
+    left = min(-215.0, min(values) - 5)
+    heights = list(range(len(computed))) + [len(computed) + 0.4 + i for i in range(len(published))]
+    figure, axis = plt.subplots(figsize=(7, 1.0 + 0.45 * len(values) + 0.2 * bool(published)))
+    above = None
+    for y, estimate in zip(heights, computed.values()):
+        axis.plot([left, estimate.mean], [y, y], color=COLORS["bound"], linestyle="-", linewidth=5, solid_capstyle="butt", alpha=0.35)
+        axis.plot(estimate.mean, y, "o", color=COLORS["bound"], markersize=8)
+        gain = "" if above is None else f"  ({estimate.mean - above:+.1f})"
+        axis.text(estimate.mean + 3.5, y, f"{estimate.mean:.1f} ± {estimate.standard_error:.1f}{gain}".replace("-", "\u2212"),
+                  va="center", fontsize=10)
+        above = estimate.mean
+    for y, value in zip(heights[len(computed):], published.values()):
+        axis.plot([left, value], [y, y], color=COLORS["prior"], linestyle=":", linewidth=1.5)
+        axis.plot(value, y, "D", color=COLORS["prior"], markerfacecolor="white", markersize=7)
+        axis.text(value + 3.5, y, f"{value:.1f}".replace("-", "\u2212"), va="center", fontsize=10, color=COLORS["prior"])
+    if published:
+        axis.axhline(len(computed) - 0.3, color=COLORS["prior"], linestyle="-", linewidth=0.8)
+        axis.text(left + 1, len(computed) - 0.24, "published, not computed here", va="top", fontsize=9, color=COLORS["prior"])
+    axis.set(yticks=heights, ylim=(heights[-1] + 0.6, -0.6), xlim=(left, -25),
+             yticklabels=[textwrap.fill(label, 22) for label in [*computed, *published]],
+             xticks=[t for t in range(-1000, -39, 40) if t > left], xlabel="test log-likelihood (nats per image)")
+    for label in axis.get_yticklabels()[len(computed):]:
+        label.set(color=COLORS["prior"], style="italic")
+    axis.grid(axis="y", visible=False)
+    return figure
+
+
 def _hide_ticks(axis):
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
