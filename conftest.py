@@ -1,5 +1,6 @@
 """What every test run needs: an empty model cache of its own, and the exercises' solutions run after their notebook."""
 
+import collections
 import os
 import re
 import shutil
@@ -35,4 +36,4 @@ def pytest_collection_modifyitems(items):
             for number, source in reversed(list(enumerate(solutions(item.parent.nb), start=1))):
                 cell = nbformat.v4.new_code_cell(source)
                 items.insert(position + 1, IPyNbCell.from_parent(
-                    item.parent, name=f"Solution {number}", cell_num=1000 + number, cell=cell, options={"check": False}))
+                    item.parent, name=f"Solution {number}", cell_num=1000 + number, cell=cell, options=collections.defaultdict(bool)))

@@ -111,10 +111,9 @@ def _check_arguments(images, epochs, batch_size, pixels):
         raise ValueError(f"images are {images.dtype}, expected uint8 (0..255) or float in [0, 1].")
 
 
-def _pixel_means(images):
-    """Mean intensity of each pixel in [0, 1], shape [D]."""
-    means = images.double().mean(dim=0) if images.is_floating_point() else images.sum(dim=0) / (255 * len(images))
-    return means.float()
+def _pixel_means(images, chunk=5000):
+    """Mean intensity of each pixel in [0, 1], shape [D]; in chunks, so that no float copy of all images is made."""
+    return sum(data.to_grey(part).sum(dim=0) for part in images.split(chunk)) / len(images)
 
 
 def _prepare(batch, pixels, generator):

@@ -1,6 +1,7 @@
 """Rules that every committed notebook keeps. (`pytest --nbval` runs the notebooks; these tests read them.)"""
 
 import ast
+import base64
 import re
 from pathlib import Path
 
@@ -130,3 +131,10 @@ def test_a_notebook_runs_from_another_directory(tmp_path):
     notebook = read(ROOT / "notebooks" / "05_kl_term.ipynb")
     NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_shows_the_picture_that_notebook_06_made():
+    link = re.search(r"!\[(.*?)\]\((notebooks/figures/.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    outputs = figures(ROOT / "notebooks" / "06_training_on_mnist.ipynb")
+    made = {output.metadata["image/png"]["alt"]: base64.b64decode(output.data["image/png"]) for output in outputs}
+    assert (ROOT / link[2]).read_bytes() == made[link[1]]

@@ -3,10 +3,12 @@
 usage: python tools/notebooks.py [NOTEBOOK.ipynb ...]      (without arguments: all of notebooks/)
 
 Outputs are kept, widget views and widget state are not; the alt text of a figure is copied to its cell's metadata for
-the web edition; outputs of cells tagged hide-output are saved collapsed; ids and metadata do not change from run to run.
+the web edition; outputs of cells tagged hide-output and sources of cells tagged hide-input are saved
+collapsed; ids and metadata do not change from run to run.
 """
 
 import argparse
+import base64
 import hashlib
 import sys
 import time
@@ -38,6 +40,16 @@ def execute(path):
     client.execute()
     normalise(notebook)
     nbformat.write(notebook, path)
+    _export_readme_picture(notebook, path)
+
+
+def _export_readme_picture(notebook, path):
+    """Write the figure of the cell tagged readme-picture, if there is one, where README.md finds it."""
+    for cell in notebook.cells:
+        if "readme-picture" in cell.metadata.get("tags", []):
+            picture = Path(path).parent / "figures" / f"{Path(path).stem}.png"
+            picture.parent.mkdir(exist_ok=True)
+            picture.write_bytes(base64.b64decode(cell.outputs[0].data["image/png"]))
 
 
 def normalise(notebook):
@@ -61,8 +73,10 @@ def _normalise_outputs(cell):
     alts = [o.metadata["image/png"]["alt"] for o in cell.outputs if "alt" in o.get("metadata", {}).get("image/png", {})]
     if alts:
         cell.metadata["mystnb"] = {"image": {"alt": alts[0]}}
-    if "hide-output" in cell.metadata.get("tags", []):
-        cell.metadata["jupyter"] = {"outputs_hidden": True}
+    tags = cell.metadata.get("tags", [])
+    hidden = {key: True for tag, key in (("hide-output", "outputs_hidden"), ("hide-input", "source_hidden")) if tag in tags}
+    if hidden:
+        cell.metadata["jupyter"] = hidden
 
 
 def _merge_streams(outputs):

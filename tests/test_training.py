@@ -1,0 +1,72 @@
+"""Training reaches what the series promises, and means the same whatever the batch size."""
+
+import pytest
+import torch
+
+from lecture_utils import data, evaluation, models, training
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return data.load_mnist()
+
+
+def test_five_grey_epochs_reach_what_the_usual_script_reaches_in_ten(mnist):
+    model = models.VAE(latent_dim=20, hidden=(400,))
+    training.fit(model, mnist.train_images, epochs=5, pixels="grey", device="cpu", progress=False)
+    assert sum(evaluation.mean_loss_terms(model, data.to_grey(mnist.test_images))) <= 105.6
+
+
+def test_five_binary_epochs_reach_102_5_nats_and_the_importance_weighted_estimate_is_above_the_elbo(mnist):
+    model, history = training.trained("vae", mnist.train_images, latent_dim=20)
+    assert len(history.loss) <= 5
+    x = data.binary_test_set(mnist)
+    elbo = evaluation.elbo_on(model, x)
+    assert -elbo.mean <= 102.5
+    few = x[:1000]
+    assert evaluation.log_likelihood_on(model, few, n_samples=20).mean > evaluation.elbo_on(model, few).mean
+    assert evaluation.active_units(model, x).sum() >= 10
+
+
+def test_training_starts_as_the_best_model_of_independent_pixels(mnist):
+    model = models.VAE(hidden=(20,), latent_dim=2)
+    model.set_output_bias(data.to_grey(mnist.train_images).mean(dim=0), len(mnist.train_images))
+    logits = model.to_logits.bias
+    p = data.to_grey(mnist.train_images).double().mean(dim=0)
+    expected = (p * 60000 + 1) / 60002
+    assert torch.allclose(torch.sigmoid(logits).double(), expected, atol=1e-6)
+    assert torch.isfinite(logits).all()  # pixels that are always off included
+
+
+def test_recorded_loss_is_the_mean_over_images_whatever_the_last_batch(mnist):
+    """A loss that depends on the image alone must be averaged to the same number, short last batch or not."""
+    images = mnist.train_images[:1000]
+
+    def mean_intensity(model, x, generator):
+        return x.mean(dim=1) + 0 * model.to_logits.bias.sum()
+
+    for batch_size in (1000, 300, 7):
+        history = training.fit(models.VAE(hidden=(4,), latent_dim=2), images, epochs=1, batch_size=batch_size, pixels="grey",
+                               loss=mean_intensity, device="cpu", progress=False)
+        assert history.loss[0] == pytest.approx(data.to_grey(images).mean().item(), rel=1e-5)
+
+
+def test_each_epoch_sees_every_image_once(mnist):
+    images = torch.arange(50, dtype=torch.uint8).repeat(784, 1).T.contiguous()
+    seen = []
+
+    def note(model, x, generator):
+        seen.extend((x[:, 0] * 255).round().int().tolist())
+        return 0 * model.decode(model.code(x)).sum(dim=1)
+
+    training.fit(models.VAE(hidden=(4,), latent_dim=2), images, epochs=2, batch_size=8, pixels="grey", loss=note,
+                 device="cpu", progress=False)
+    assert sorted(seen[:50]) == sorted(seen[50:]) == list(range(50)) and seen[:50] != seen[50:]
+
+
+def test_on_epoch_is_called_after_each_epoch_with_the_model_in_evaluation_mode(mnist):
+    modes = []
+    history = training.fit(models.VAE(hidden=(4,), latent_dim=2), mnist.train_images[:100], epochs=3, device="cpu",
+                           on_epoch=lambda model: modes.append(model.training) or len(modes), progress=False)
+    assert modes == [False] * 3 and history.evaluations == [1, 2, 3]
+    assert len(history.loss) == len(history.seconds) == 3 and not history.interrupted
