@@ -217,6 +217,69 @@ def nat_axis(computed: dict, published: dict[str, float] | None = None) -> plt.F
     return figure
 
 
+def patient_chart(losses: dict[str, list[float]], rows: dict[str, torch.Tensor], columns: int = 7,
+                  scale: str = "linear") -> plt.Figure:
+    """Draw training curves beside labelled rows of digits: the chart of a patient in notebook 10.
+
+    `losses` is {label: loss of each epoch, in nats}, the healthy twin first; `rows` is {label: pixels or probabilities
+    [>= columns, D]}. `scale` is that of the loss axis, "linear" or "log".
+    """
+    figure = plt.figure(figsize=(7, 2.9))
+    left, right = figure.subfigures(1, 2, width_ratios=(3, 4))
+    axis = left.subplots()
+    for (label, loss), color, marker, line in zip(losses.items(), (COLORS["prior"], COLORS["bound"]), "os", ("--", "-")):
+        axis.plot(range(1, len(loss) + 1), loss, color=color, marker=marker, linestyle=line, label=label)
+    axis.set(xlabel="epoch", ylabel="training loss it prints (nats)", yscale=scale, xticks=range(1, len(loss) + 1))
+    axis.legend()
+    for panel, (label, images) in zip(np.atleast_1d(right.subplots(len(rows), 1)), rows.items()):
+        panel.imshow(tile(images[:columns], columns), vmin=0, vmax=1)
+        panel.set_title(label, fontsize=11, pad=3)
+        _hide_ticks(panel)
+    return figure
+
+
+MODEL_STYLE = {  # colour and marker of each model where several are compared
+    "PCA": (COLORS["prior"], "^"), "AE": (COLORS["data"], "o"), "DAE": (COLORS["reconstruction"], "s"), "VAE": (COLORS["latent"], "D"),
+}
+
+
+def seed_panels(panels: dict[str, dict[str, list[float]]], log: tuple[str, ...] = (), columns: int = 2,
+                references: dict[str, dict[str, float]] | None = None) -> plt.Figure:
+    """Draw one panel a quantity, one row a model, one marker a seed and a bar at their mean.
+
+    `panels` is {axis label: {row label: values}}; a row's first word chooses its style in MODEL_STYLE. Panels named in
+    `log` get a logarithmic axis. `references` is {axis label: {text: value}}: a dashed line with its text above.
+    """
+    rows = -(-len(panels) // columns)
+    longest = max(len(values) for values in panels.values())
+    figure, axes = plt.subplots(rows, columns, figsize=(7, rows * (0.9 + 0.3 * longest)), squeeze=False)
+    for axis, (label, values) in zip(axes.flat, panels.items()):
+        for height, (name, seeds) in enumerate(reversed(values.items())):
+            color, marker = MODEL_STYLE.get(name.split()[0], (COLORS["data"], "o"))
+            axis.plot(seeds, [height] * len(seeds), marker, color=color, markerfacecolor="none", markersize=7, linestyle="none")
+            axis.plot([sum(seeds) / len(seeds)], [height], "|", color=color, markersize=20, markeredgewidth=2)
+        axis.set(xlabel=label, yticks=range(len(values)), yticklabels=list(reversed(values)), ylim=(-0.6, len(values) - 0.3))
+        axis.margins(x=0.1)
+        if label in log:
+            axis.set_xscale("log")
+        for text, value in (references or {}).get(label, {}).items():
+            axis.axvline(value, color=COLORS["prior"], ls="--", lw=1.5)
+            axis.annotate(text, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
+                          ha="center", va="bottom", fontsize=9)
+    for axis in list(axes.flat)[len(panels):]:
+        axis.set_axis_off()
+    return figure
+
+
+def show_table(rows: dict[str, dict[str, str]], corner: str) -> None:
+    """Display {row: {column: text}} as a table with header row and column; `corner` names the rows. Gaps are left empty."""
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    lines = [[corner, *columns], ["---"] * (len(columns) + 1)]
+    lines += [[name, *(row.get(column, "") for column in columns)] for name, row in rows.items()]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    display({"text/markdown": text, "text/plain": text}, raw=True)
+
+
 def _hide_ticks(axis):
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
