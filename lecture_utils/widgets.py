@@ -41,19 +41,19 @@ class LivePicture:
     """
 
     def __init__(self, figure: Figure, moving: list):
-        self.canvas, self.moving = FigureCanvasAgg(figure), moving
+        self.canvas, self.moving, self.backgrounds = FigureCanvasAgg(figure), moving, {}
         for artist in moving:
             artist.set_animated(True)  # left out of the still background
-        self.refresh()
 
-    def refresh(self) -> None:
-        """Draw the still part again; needed only after a change to it, such as new axis limits."""
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
+    def png(self, still: float | str = "") -> bytes:
+        """Return the picture with the moving artists where they are now, as PNG bytes.
 
-    def png(self) -> bytes:
-        """Return the picture with the moving artists where they are now, as PNG bytes."""
-        self.canvas.restore_region(self.background)
+        `still` names the state of everything else, such as the axis limits: each state's background is drawn only once.
+        """
+        if still not in self.backgrounds:
+            self.canvas.draw()
+            self.backgrounds[still] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
+        self.canvas.restore_region(self.backgrounds[still])
         for artist in self.moving:
             self.canvas.figure.draw_artist(artist)
         buffer = io.BytesIO()
@@ -136,7 +136,7 @@ def _reparameterization_picture():
     """Build the figure of `draw_reparameterization`: the fixed noise [1000], the moving artists by name, the picture."""
     noise = torch.randn(MAX_SAMPLES, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     figure = Figure(figsize=(7, 3.8), layout="none")
-    left, right = figure.add_axes([0.07, 0.14, 0.49, 0.77]), figure.add_axes([0.69, 0.14, 0.29, 0.77])
+    left, right = figure.add_axes([0.085, 0.14, 0.475, 0.77]), figure.add_axes([0.69, 0.14, 0.29, 0.77])
     left.set(xlim=(-X_LIMIT - 0.05, X_LIMIT + 0.35), ylim=(-1, 8), xlabel="$x$", ylabel="$z$",
              title=r"$z = x^2 + 2 + x^2\,\varepsilon$ for fixed $\varepsilon$")
     right.set(xlim=(-0.5, 1.5), ylim=ESTIMATE_RANGE, xticks=[0, 1], xticklabels=["trick", "score\nfunction"],
@@ -185,10 +185,7 @@ def draw_kl(mu: float, sigma: float) -> bytes:
     artists["q"].set_ydata(_normal_density(z, mu, sigma))
     integrand = kl_integrand(z, mu, sigma)
     top = next(limit for limit in (1.2, 3.0, 9.0) if integrand.max() < limit)
-    axis = artists["integrand"].axes
-    if axis.get_ylim()[1] != top:
-        axis.set_ylim(-top / 3, top)
-        picture.refresh()
+    artists["integrand"].axes.set_ylim(-top / 3, top)
     artists["integrand"].set_ydata(integrand)
     for name, part in (("gain", np.maximum(integrand, 0)), ("loss", np.minimum(integrand, 0))):
         artists[name].set_xy(np.column_stack([z, part]))
@@ -196,7 +193,7 @@ def draw_kl(mu: float, sigma: float) -> bytes:
     for name, height in zip(("mean", "spread", "kl"), (mean_term, spread_term, mean_term + spread_term)):
         artists[name].set_height(height)
         artists[f"{name} label"].set(y=height + 0.1, text=f"{height:.2f}")
-    return picture.png()
+    return picture.png(still=top)
 
 
 def kl_explorer() -> ipywidgets.VBox:

@@ -1,0 +1,185 @@
+"""The explorers' plain functions: the right numbers, a PNG, quickly, without growth, and clear errors. No browser needed."""
+
+import functools
+import gc
+import io
+import math
+import statistics
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from torch.distributions import Normal, kl_divergence
+
+from lecture_utils import objectives, widgets
+
+DRAWINGS = {
+    "reparameterization": (widgets.draw_reparameterization, [(x / 20, n) for x in range(-24, 25, 3) for n in (1, 10, 1000)]),
+    "kl": (widgets.draw_kl, [(mu / 2, sigma) for mu in range(-5, 6) for sigma in (0.25, 0.5, 1.0, 2.5)]),
+}
+every_drawing = pytest.mark.parametrize("name", DRAWINGS)
+EXPLORERS = {"reparameterization": widgets.reparameterization_explorer, "kl": widgets.kl_explorer}
+
+
+@functools.cache
+def gaussian_nodes():
+    """Nodes and weights that integrate polynomials against N(0, 1) exactly."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(24)
+    return torch.tensor(nodes), torch.tensor(weights / weights.sum())
+
+
+@pytest.mark.parametrize("x", [-1.2, -0.5, 0.05, 1.0, 1.2])
+def test_toy_gradients_have_the_exact_mean_and_variance(x):
+    epsilon, weights = gaussian_nodes()
+    toy = widgets.toy_gradients(x, epsilon)
+    exact = 8 * x**3 + 8 * x
+    variances = {
+        "reparameterized": 32 * x**2 * (3 * x**4 + 4 * x**2 + 2),
+        "score_function": 8 * (135 * x**8 + 296 * x**6 + 280 * x**4 + 112 * x**2 + 24) / x**2,
+    }
+    for name, variance in variances.items():
+        gradients = getattr(toy, name)
+        assert (weights * gradients).sum().item() == pytest.approx(exact)
+        assert (weights * (gradients - exact) ** 2).sum().item() == pytest.approx(variance)
+    assert (weights * toy.z).sum().item() == pytest.approx(x**2 + 2)
+
+
+@pytest.mark.parametrize("x", [-0.7, 1.0])
+def test_toy_gradients_agree_with_autograd_sample_by_sample(x):
+    epsilon = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    toy = widgets.toy_gradients(x, epsilon)
+    x_each = torch.full_like(epsilon, x, requires_grad=True)
+    z = x_each**2 + 2 + x_each**2 * epsilon
+    assert torch.allclose(torch.autograd.grad((z**2).sum(), x_each)[0], toy.reparameterized)
+    log_q = Normal(x_each**2 + 2, x_each**2).log_prob(z.detach())
+    assert torch.allclose(torch.autograd.grad((z.detach() ** 2 * log_q).sum(), x_each)[0], toy.score_function)
+    assert torch.allclose(z.detach(), toy.z)
+
+
+def test_at_zero_the_trick_is_exact_and_the_score_function_undefined():
+    toy = widgets.toy_gradients(0.0, torch.linspace(-3, 3, 7).double())
+    assert (toy.z == 2).all() and (toy.reparameterized == 0).all() and toy.score_function.isnan().all()
+    widgets.draw_reparameterization(0.0, 10)
+    artists = widgets._reparameterization_picture()[1]
+    assert artists["trick label"].get_text().startswith("0.0") and artists["score label"].get_text() == "undefined"
+
+
+@pytest.mark.parametrize("mu, sigma", [(0, 1), (1, 0.5), (-2.5, 2.5), (0.3, 0.25)])
+def test_kl_terms_sum_to_the_kl(mu, sigma):
+    terms = widgets.kl_terms(mu, sigma)
+    assert min(terms) >= 0
+    logvar = torch.tensor([[2 * math.log(sigma)]])
+    assert sum(terms) == pytest.approx(objectives.gaussian_kl(torch.tensor([[float(mu)]]), logvar).item(), abs=1e-6)
+    z = np.linspace(mu - 12 * sigma, mu + 12 * sigma, 20_001)
+    area = widgets.kl_integrand(z, mu, sigma).sum() * (z[1] - z[0])
+    referee = kl_divergence(Normal(torch.tensor(float(mu)).double(), float(sigma)), Normal(torch.tensor(0.0).double(), 1.0))
+    assert area == pytest.approx(referee.item(), abs=1e-7) and sum(terms) == pytest.approx(referee.item(), abs=1e-7)
+
+
+def test_the_pictures_show_these_numbers():
+    widgets.draw_kl(1.0, 0.5)
+    artists = widgets._kl_picture()[1]
+    mean_term, spread_term = widgets.kl_terms(1.0, 0.5)
+    for name, value in (("mean", mean_term), ("spread", spread_term), ("kl", mean_term + spread_term)):
+        assert artists[name].get_height() == value and artists[f"{name} label"].get_text() == f"{value:.2f}"
+
+    widgets.draw_reparameterization(1.0, 100)
+    noise, artists, _ = widgets._reparameterization_picture()
+    toy = widgets.toy_gradients(1.0, noise[:100])
+    for name, gradients in (("trick", toy.reparameterized), ("score", toy.score_function)):
+        assert artists[f"{name} label"].get_text() == f"{gradients.mean():.1f} ± {gradients.std() / 10:.1f}"
+        assert artists[name].get_ydata()[0] == pytest.approx(gradients.mean().item())
+    assert artists["exact label"].get_text() == "exact 16.0"
+    assert artists["samples"].get_ydata() == pytest.approx(toy.z[: widgets.N_PATHS].numpy())
+
+
+def test_an_estimate_off_the_scale_is_marked_as_such():
+    noise, artists, _ = widgets._reparameterization_picture()
+    n, low, high = 1, *widgets.ESTIMATE_RANGE
+    small = next(x for x in (0.05, -0.05, 0.01, -0.01) if not low <= widgets.toy_gradients(x, noise[:n]).score_function.mean() <= high)
+    widgets.draw_reparameterization(small, n)
+    assert artists["score"].get_marker() in "^v" and low < artists["score"].get_ydata()[0] < high
+    widgets.draw_reparameterization(1.0, 1000)
+    assert artists["score"].get_marker() == "o"
+
+
+def test_the_noise_stays_the_same_when_x_moves():
+    widgets.draw_reparameterization(0.5, 12)
+    noise, artists, _ = widgets._reparameterization_picture()
+    first = (artists["samples"].get_ydata() - 2 - 0.5**2) / 0.5**2
+    widgets.draw_reparameterization(1.0, 12)
+    second = (artists["samples"].get_ydata() - 2 - 1.0**2) / 1.0**2
+    assert first == pytest.approx(second) and second == pytest.approx(noise[:12].numpy())
+
+
+@every_drawing
+def test_returns_a_png_that_depends_on_the_values_alone(name):
+    draw, moves = DRAWINGS[name]
+    first = draw(*moves[0])
+    picture = Image.open(io.BytesIO(first))
+    assert picture.format == "PNG" and picture.width == 700 and 300 < picture.height < 500
+    others = [draw(*move) for move in moves]
+    assert len(set(others)) == len(moves)  # every move changes the picture
+    assert draw(*moves[0]) == first        # and coming back gives the same one: nothing is left behind
+
+
+@every_drawing
+def test_redraws_within_100_ms(name):
+    draw, moves = DRAWINGS[name]
+    for move in moves:  # the first calls build the figure and its backgrounds
+        draw(*move)
+    times = []
+    for move in moves:
+        start = time.perf_counter()
+        draw(*move)
+        times.append(time.perf_counter() - start)
+    assert statistics.median(times) < 0.1, f"median {statistics.median(times):.3f} s"
+
+
+@every_drawing
+def test_memory_does_not_grow_over_200_moves(name):
+    draw, moves = DRAWINGS[name]
+    for move in moves:
+        draw(*move)
+    figures = len(plt.get_fignums())
+    gc.collect()
+    process = psutil.Process()
+    before = process.memory_info().rss
+    for i in range(200):
+        draw(*moves[i % len(moves)])
+    gc.collect()
+    assert len(plt.get_fignums()) == figures
+    assert process.memory_info().rss - before < 30e6  # one picture is 1 MB of pixels: keeping them would be 200 MB
+
+
+@pytest.mark.parametrize("draw, values, message", [
+    (widgets.draw_reparameterization, (1.3, 10), r"x is 1.3, but must lie in \[-1.2, 1.2\]"),
+    (widgets.draw_reparameterization, (math.nan, 10), r"x is nan"),
+    (widgets.draw_reparameterization, (1.0, 0), r"n_samples is 0, but must lie in \[1, 1000\]"),
+    (widgets.draw_reparameterization, (1.0, 1001), r"n_samples is 1001"),
+    (widgets.draw_kl, (2.6, 1.0), r"mu is 2.6, but must lie in \[-2.5, 2.5\]"),
+    (widgets.draw_kl, (0.0, 0.0), r"sigma is 0.0, but must lie in \[0.25, 2.5\]"),
+    (widgets.draw_kl, (0.0, -1.0), r"sigma is -1.0"),
+    (widgets.draw_kl, (0.0, math.nan), r"sigma is nan"),
+])
+def test_out_of_range_input_gives_a_clear_error(draw, values, message):
+    with pytest.raises(ValueError, match=message):
+        draw(*values)
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_the_explorer_redraws_when_a_slider_moves_and_covers_its_whole_range(name):
+    explorer = EXPLORERS[name]()
+    *sliders, picture = explorer.children
+    for slider in sliders:
+        ends = [slider.options[0], slider.options[-1]] if hasattr(slider, "options") else [slider.min, slider.max]
+        for end in [v[1] if isinstance(v, tuple) else v for v in ends]:
+            before = bytes(picture.value)
+            slider.value = end
+            after = bytes(picture.value)
+            assert after != before and after.startswith(b"\x89PNG")
+    assert picture.tooltip
