@@ -73,7 +73,11 @@ class Autoencoder(nn.Module):
         """Start the output bias at the log-odds of the mean image [D], as if it had been seen once more off and on.
 
         The decoder then starts as the best model of independent pixels; the first epoch is not spent on finding it.
+        Raises ValueError if the number of pixels is not that of the model.
         """
+        if pixel_means.shape != (self.n_pixels,):
+            raise ValueError(f"The images have {pixel_means.shape[-1]} pixels, but the model was built for {self.n_pixels}: "
+                             f"build it with n_pixels={pixel_means.shape[-1]}.")
         p = (pixel_means * n_images + 1) / (n_images + 2)
         self.to_logits.bias.copy_(torch.logit(p))
 

@@ -135,7 +135,8 @@ def trained(model_name: str, images: torch.Tensor, *, epochs: int = 5, batch_siz
             **architecture) -> tuple[torch.nn.Module, History]:
     """Return a model fitted to `images` and its history; from the cache if the same was fitted before.
 
-    `model_name` is "ae", "dae" or "vae"; `architecture` goes to its constructor (latent_dim, hidden, noise, ...).
+    `images` is uint8 or float [N, D], as in `fit`; `model_name` is "ae", "dae" or "vae"; `architecture` goes to its
+    constructor (latent_dim, hidden, noise, ...).
     `seed` fixes both the initial weights and the training. For the cache see `cached`. Interrupted runs are not kept.
     """
     if model_name not in MODELS:
@@ -162,7 +163,7 @@ def cached(name: str, depends_on: list, compute: Callable[[], dict], keep: Calla
     path = cache_dir() / f"{name}-{_fingerprint(depends_on)}.pt"
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception:  # a damaged file can raise nearly anything; computing again overwrites it
         warnings.warn(f"The cache entry {path} is damaged and is made again.")
@@ -201,5 +202,6 @@ def _save(path, entry):
     except (OSError, RuntimeError) as error:
         warnings.warn(f"The result was not cached in {path.parent} ({error}). It is usable, but will be computed again "
                       "next time. Free some disk space, or set LECTURE_CACHE to a writable folder.")
+    finally:
         if scratch is not None:
-            Path(scratch).unlink(missing_ok=True)
+            Path(scratch).unlink(missing_ok=True)  # still there only if something went wrong
