@@ -255,13 +255,15 @@ def seed_panels(panels: dict[str, dict[str, list[float]]], log: tuple[str, ...] 
     figure, axes = plt.subplots(rows, columns, figsize=(7, rows * (0.9 + 0.3 * longest)), squeeze=False)
     for axis, (label, values) in zip(axes.flat, panels.items()):
         for height, (name, seeds) in enumerate(reversed(values.items())):
-            color, marker = MODEL_STYLE.get(name.split()[0], (COLORS["data"], "o"))
+            color, marker = MODEL_STYLE.get(name.split()[0].rstrip(","), (COLORS["data"], "o"))
             axis.plot(seeds, [height] * len(seeds), marker, color=color, markerfacecolor="none", markersize=7, linestyle="none")
             axis.plot([sum(seeds) / len(seeds)], [height], "|", color=color, markersize=20, markeredgewidth=2)
         axis.set(xlabel=label, yticks=range(len(values)), yticklabels=list(reversed(values)), ylim=(-0.6, len(values) - 0.3))
         axis.margins(x=0.1)
         if label in log:
             axis.set_xscale("log")
+        else:
+            axis.locator_params(axis="x", nbins=4)
         for text, value in (references or {}).get(label, {}).items():
             axis.axvline(value, color=COLORS["prior"], ls="--", lw=1.5)
             axis.annotate(text, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",

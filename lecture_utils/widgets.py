@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from lecture_utils.models import corrupt
 from lecture_utils.plotting import COLORS
 
 
@@ -261,3 +262,63 @@ def latent_plane_explorer(model) -> ipywidgets.VBox:
 
     return explorer(lambda z1, z2: draw_decoded(model, [z1, z2]), {"z1": slider("z₁"), "z2": slider("z₂")},
                     alt="The digit that the decoder makes of the point of the latent plane chosen by the sliders.")
+
+
+# --- Notebook 07: one code in several decoders; one noisy digit in several models ---
+
+class DigitStrip:
+    """Square digits side by side under fixed titles, redrawn in milliseconds."""
+
+    def __init__(self, titles: list[str], side: int = 28):
+        figure = Figure(figsize=(1.4 * len(titles), 1.7), layout="constrained")
+        self.images = []
+        for axis, title in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles):
+            self.images.append(axis.imshow(np.zeros((side, side)), cmap="gray_r", vmin=0, vmax=1))
+            axis.set(title=title, xticks=[], yticks=[])
+        self.picture = LivePicture(figure, self.images)
+
+    def png(self, digits: torch.Tensor) -> bytes:
+        """Return the strip as PNG bytes with these digits [K, D], values in [0, 1], one under each title."""
+        if len(digits) != len(self.images):
+            raise ValueError(f"{len(digits)} digits do not fit {len(self.images)} titles.")
+        for image, digit in zip(self.images, digits.cpu().numpy()):
+            image.set_data(digit.reshape(image.get_array().shape))
+        return self.picture.png()
+
+
+@torch.no_grad()
+def decode_with_each(models: dict, z: list[float]) -> torch.Tensor:
+    """Decode the same code z [J] with each of K models; return the pixel probabilities [K, D] on the CPU."""
+    return torch.stack([torch.sigmoid(model.decode(torch.tensor(z, device=model.to_logits.weight.device))).cpu()
+                        for model in models.values()])
+
+
+@torch.no_grad()
+def denoise_with_each(models: dict, image: torch.Tensor, noise: float) -> torch.Tensor:
+    """Corrupt one binary image [D] with noise of a fixed seed, and reconstruct it with each of K models.
+
+    Returns [2 + K, D] on the CPU: the clean image, the corrupted one, and each model's pixel probabilities.
+    """
+    noisy = corrupt(image[None], noise, torch.Generator().manual_seed(0))
+    outputs = [model.reconstruct(noisy.to(model.to_logits.weight.device)).cpu() for model in models.values()]
+    return torch.cat([image[None], noisy, *outputs])
+
+
+def decoders_explorer(models: dict) -> ipywidgets.VBox:
+    """Two sliders for a code of the latent plane; the picture shows what each 2-D model's decoder makes of it."""
+    strip = DigitStrip(list(models))
+
+    def slider(name):
+        return ipywidgets.FloatSlider(value=0, min=-6, max=6, step=0.1, description=name, continuous_update=True)
+
+    return explorer(lambda z1, z2: strip.png(decode_with_each(models, [z1, z2])), {"z1": slider("z₁"), "z2": slider("z₂")},
+                    alt="The digits that the decoders make of the same point of the latent plane, side by side: " + ", ".join(models))
+
+
+def noise_explorer(models: dict, images: torch.Tensor) -> ipywidgets.VBox:
+    """Sliders for the digit, of binary images [N, D], and for the noise of the input; the picture shows each reconstruction."""
+    strip = DigitStrip(["clean", "input", *models])
+    controls = {"digit": ipywidgets.IntSlider(value=0, min=0, max=len(images) - 1, description="digit", continuous_update=True),
+                "noise": ipywidgets.FloatSlider(value=0.3, min=0, max=1, step=0.05, description="noise ν", continuous_update=True)}
+    return explorer(lambda digit, noise: strip.png(denoise_with_each(models, images[digit], noise)), controls,
+                    alt="A digit, the same digit corrupted, and its reconstructions by " + " and ".join(models))
