@@ -1,5 +1,6 @@
-"""Tutorial 7: what students get, what their mistakes are told, and what nbgrader makes of good, wrong and hostile submissions."""
+"""Tutorial 7: what students get, what their mistakes are told, and what nbgrader makes of good, wrong and hostile work."""
 
+import ast
 import copy
 import csv
 import os
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import nbformat
 import pytest
+from traitlets.config.loader import PyFileConfigLoader
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -28,13 +30,14 @@ def grader_cells(path):
     return {c.metadata.nbgrader.grade_id: c for c in nbformat.read(path, as_version=4).cells if "nbgrader" in c.metadata}
 
 
-POINTS = {name: cell.metadata.nbgrader.points for name, cell in grader_cells(SOURCE).items() if cell.metadata.nbgrader.grade}
+POINTS = {name: c.metadata.nbgrader.points for name, c in grader_cells(SOURCE).items() if c.metadata.nbgrader.grade}
 BY_HAND = {"claims", "generating"}
 
 
 def course_copy(folder):
     """A course root as a lecturer has it: configuration, source, release; no gradebook."""
-    shutil.copytree(COURSE, folder, ignore=shutil.ignore_patterns("gradebook.db", "submitted", "autograded", "feedback", "downloaded", ".*"))
+    made_by_grading = shutil.ignore_patterns("gradebook.db", "submitted", "autograded", "feedback", "downloaded", ".*")
+    shutil.copytree(COURSE, folder, ignore=made_by_grading)
     return folder
 
 
@@ -53,7 +56,8 @@ def scores(course):
     """{student: {cell: automatic points, None where a person has to look}} from the gradebook."""
     from nbgrader.api import Gradebook
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        return {s.student.id: {g.name: g.auto_score for n in s.notebooks for g in n.grades} for s in gradebook.assignment_submissions("tutorial_7")}
+        return {submission.student.id: {g.name: g.auto_score for notebook in submission.notebooks for g in notebook.grades}
+                for submission in gradebook.assignment_submissions("tutorial_7")}
 
 
 # --- What students get
@@ -62,9 +66,12 @@ def test_the_release_is_what_nbgrader_makes_of_the_source(tmp_path):
     course = course_copy(tmp_path / "course")
     shutil.rmtree(course / "release")
     shell("nbgrader generate_assignment tutorial_7 --force --no-db", course)
-    made = {p.relative_to(course): p.read_bytes() for p in (course / "release").rglob("*") if p.is_file()}
-    committed = {p.relative_to(COURSE): p.read_bytes() for p in (COURSE / "release").rglob("*") if p.is_file() and ".ipynb_checkpoints" not in p.parts}
-    assert made == committed, "The release is not what the source generates: run `make tutorial`."
+
+    def release(root):
+        files = (p.relative_to(root) for p in (root / "release").rglob("*") if p.is_file())
+        return {file: (root / file).read_bytes() for file in files if ".ipynb_checkpoints" not in file.parts}
+
+    assert release(course) == release(COURSE), "The release is not what the source generates: run `make tutorial`."
 
 
 def test_the_release_gives_nothing_away():
@@ -72,7 +79,8 @@ def test_the_release_gives_nothing_away():
     text = "\n".join(cell.source for cell in release.cells)
     for secret in ("BEGIN SOLUTION", "HIDDEN TESTS", "Model answer", "Rubric", "# seed"):
         assert secret not in text
-    regions = [r for c in source.cells for r in re.findall(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", c.source, flags=re.S)]
+    region = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", flags=re.S)
+    regions = [found for cell in source.cells for found in region.findall(cell.source)]
     lines = [line.strip() for region in regions for line in region.strip().split("\n")]
     assert len(regions) == sum(cell.source.count(STUBBED) for cell in release.cells if cell.cell_type == "code") >= 15
     assert not [line for line in lines if len(line) > 8 and line in text]
@@ -81,7 +89,8 @@ def test_the_release_gives_nothing_away():
 
 def test_students_need_nothing_but_the_data_loader():
     text = "\n".join(cell.source for cell in nbformat.read(RELEASE, as_version=4).cells if cell.cell_type == "code")
-    assert re.findall(r"^(?:from|import) (?:lecture_utils|nbgrader).*", text, flags=re.M) == ["from lecture_utils.data import binarize, load_mnist"]
+    imports = re.findall(r"^ *(?:from|import) (?:lecture_utils|nbgrader).*", text, flags=re.M)
+    assert imports == ["from lecture_utils.data import binarize, load_mnist"]
     assert "open(" not in text and "http" not in text
 
 
@@ -122,12 +131,12 @@ def test_the_right_numbers_are_those_of_torch_distributions(tutorial):
     from torch.distributions import Bernoulli, Normal, kl_divergence
 
     def frozen(cell, pattern):
-        return torch.tensor(eval(re.search(pattern, tutorial.cells[cell].source)[1]))
+        return torch.tensor(ast.literal_eval(re.search(pattern, tutorial.cells[cell].source)[1]))
 
-    mu, logvar = frozen("kl_checks", r"    mu = torch.tensor\((.*)\)  # input"), frozen("kl_checks", r"    logvar = torch.tensor\((.*)\)  # input")
+    mu, logvar = (frozen("kl_checks", rf"    {name} = torch.tensor\((.*)\)  # input") for name in ("mu", "logvar"))
     kl = kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(0.0, 1.0)).sum(dim=-1)
     assert torch.allclose(frozen("kl_checks", r"near\(kl, (\[.*?\])\).*# right"), kl, atol=1e-3)
-    logits, x = frozen("likelihood_checks", r"    logits = torch.tensor\((.*)\)  # input"), frozen("likelihood_checks", r"    x = torch.tensor\((.*)\)")
+    logits, x = (frozen("likelihood_checks", rf"    {name} = torch.tensor\((\[.*\])\)") for name in ("logits", "x"))
     value = Bernoulli(logits=logits).log_prob(x).sum(dim=-1)
     assert torch.allclose(frozen("likelihood_checks", r"near\(value, (\[.*?\])\).*# right"), value, atol=1e-3)
 
@@ -187,13 +196,22 @@ def replaced(**cells):
 
 RIGHT = {name: grader_cells(SOURCE)[name].source for name in ("sample", "kl", "likelihood")}
 ENDLESS = "def gaussian_kl(mu, logvar):\n    while True:\n        pass"
-DEAF = "import time\ndef gaussian_kl(mu, logvar):\n    while True:\n        try:\n            time.sleep(1)\n        except BaseException:\n            pass"
+DEAF = """
+import time
+def gaussian_kl(mu, logvar):
+    while True:
+        try:
+            time.sleep(1)
+        except BaseException:
+            pass
+"""
 DEAD = "import os\ndef gaussian_kl(mu, logvar):\n    os._exit(1)"
 FLOOD = RIGHT["kl"] + "\nfor _ in range(30_000):\n    print('nats ' * 200)"
 LONG_LINE = RIGHT["likelihood"] + "\nprint('x' * 30_000_000)"
 WARNS = RIGHT["sample"].replace("    ### BEGIN", "    import warnings\n    warnings.warn('careful')\n    ### BEGIN")
-MUDDLED = {"setup": None, "sample": WARNS, "kl": None, "kl_checks": None, "likelihood": RIGHT["likelihood"], "likelihood_checks": None, "grader_1": None,
-           "elbo": "x = 1", "elbo_checks": "pass", "model": "class VAE(nn.Module:\n    pass", "step": "import sys\nsys.exit()", "claims": None}
+DELETED = dict.fromkeys(["setup", "kl", "kl_checks", "likelihood_checks", "grader_1", "claims"])
+MUDDLED = DELETED | {"sample": WARNS, "likelihood": RIGHT["likelihood"], "elbo": "x = 1", "elbo_checks": "pass",
+                     "model": "class VAE(nn.Module:\n    pass", "step": "import sys\nsys.exit()"}
 
 # What each student of a class hands in, and the points it is worth; what is not named is worth 0.
 CLASS = {
@@ -201,8 +219,10 @@ CLASS = {
     "endless": (replaced(**RIGHT | {"kl": ENDLESS}), {"sample_checks": 8, "likelihood_checks": 8}),
     "deaf": (replaced(**RIGHT | {"kl": DEAF}), {"sample_checks": 8}),
     "dead": (replaced(**RIGHT | {"kl": DEAD}), {"sample_checks": 8}),
-    "flood": (replaced(**RIGHT | {"kl": FLOOD, "likelihood": LONG_LINE}), {"sample_checks": 8, "kl_checks": 8, "likelihood_checks": 8}),
-    "muddled": (replaced(**MUDDLED), {"sample_checks": 8, "likelihood_checks": 8}),  # deleted and changed cells, syntax error, exit, a warning
+    "flood": (replaced(**RIGHT | {"kl": FLOOD, "likelihood": LONG_LINE}),
+              {"sample_checks": 8, "kl_checks": 8, "likelihood_checks": 8}),
+    # deleted cells, a changed check, a syntax error, an exit, a warning
+    "muddled": (replaced(**MUDDLED), {"sample_checks": 8, "likelihood_checks": 8}),
     "zoe": (replaced(**RIGHT), {"sample_checks": 8, "kl_checks": 8, "likelihood_checks": 8}),  # sound, and graded last
 }
 CELL_LIMIT = 15  # seconds, in place of the 120 of the configuration
@@ -234,8 +254,8 @@ def graded(tmp_path_factory):
     garbled.write_text("<<<<<<< HEAD\n{")
     start = time.perf_counter()
     with open(folder / "log", "w") as log:
-        grading = subprocess.Popen(["nbgrader", "autograde", "tutorial_7", f"--Execute.timeout={CELL_LIMIT}"], cwd=class_course,
-                                   env=environment(), stdout=log, stderr=log)
+        grading = subprocess.Popen(["nbgrader", "autograde", "tutorial_7", f"--Execute.timeout={CELL_LIMIT}"],
+                                   cwd=class_course, env=environment(), stdout=log, stderr=log)
     try:
         archive = course / "downloaded" / "tutorial_7" / "archive"
         archive.mkdir(parents=True)
@@ -258,7 +278,8 @@ def test_the_solution_earns_full_marks(graded):
 
 
 def test_the_lecturers_commands_lead_to_grades_and_feedback(graded):
-    assert [c.split()[1] for c in graded.commands] == ["validate", "generate_assignment", "zip_collect", "autograde", "generate_feedback", "export"]
+    steps = ["validate", "generate_assignment", "zip_collect", "autograde", "generate_feedback", "export"]
+    assert [command.split()[1] for command in graded.commands] == steps
     (row,) = csv.DictReader((graded.course / "grades.csv").open())
     assert (row["student_id"], float(row["score"]), float(row["max_score"])) == ("alice", 90, 100)
     assert "the checks pass" in (graded.course / "feedback" / "alice" / "tutorial_7" / "tutorial_7.html").read_text()
@@ -292,16 +313,26 @@ def test_time_and_output_are_limited(graded):
         assert (graded.class_course / "autograded" / student / NAME).stat().st_size < 4e6
 
 
-@pytest.mark.parametrize("student, words", [("endless", "No reply from kernel before timeout"), ("deaf", "could not be interrupted in cell"),
-                                            ("dead", "The kernel died in cell")])
+@pytest.mark.parametrize("student, words", [
+    ("endless", "No reply from kernel before timeout"), ("deaf", "could not be interrupted in cell"), ("dead", "The kernel died in cell")])
 def test_the_graded_notebook_says_what_stopped_it(graded, student, words):
-    cells = {c.metadata.nbgrader.grade_id: c for c in nbformat.read(graded.class_course / "autograded" / student / NAME, as_version=4).cells if "nbgrader" in c.metadata}
-    assert any(words in line for output in cells["kl_checks"].outputs for line in output.traceback)
+    cell = grader_cells(graded.class_course / "autograded" / student / NAME)["kl_checks"]
+    assert any(words in line for output in cell.outputs for line in output.traceback)
+
+
+def test_a_whole_notebook_has_a_time_limit():
+    config = PyFileConfigLoader("nbgrader_config.py", str(COURSE)).load_config()
+    limited = config.Autograde.autograde_preprocessors[0](notebook_timeout=3)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import time; time.sleep(60)"), nbformat.v4.new_code_cell("1")])
+    start = time.perf_counter()
+    limited.preprocess(notebook, {})
+    assert time.perf_counter() - start < 50
+    assert [cell.outputs[-1].ename for cell in notebook.cells] == ["CellTimeoutError", "NotRun"]
 
 
 def test_validate_finds_a_failing_check(tmp_path):
     path = tmp_path / "notebook.ipynb"
     notebook = nbformat.read(RELEASE, as_version=4)
-    notebook.cells = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") in ("sample", "sample_checks")]
+    notebook.cells = [c for c in notebook.cells if c.id in ("sample", "sample_checks")]
     nbformat.write(notebook, path)
     assert "NotImplementedError" in shell(f"nbgrader validate {path}", tmp_path, check=False).stdout

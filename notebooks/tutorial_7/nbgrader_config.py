@@ -3,6 +3,7 @@
 nbgrader reads it when its commands run in this folder. README.md beside this file has the commands.
 """
 
+import math
 import time
 
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -58,8 +59,8 @@ class RestoreCells(preprocessors.OverwriteCells):
 
 def _cell(source, points, solution):
     """Make a notebook cell of a cell in the gradebook."""
-    nbgrader = {"grade_id": source.name, "grade": points is not None, "solution": solution, "locked": source.locked, "task": False,
-                "schema_version": 3, "cell_type": source.cell_type, "checksum": source.checksum}
+    nbgrader = {"grade_id": source.name, "grade": points is not None, "solution": solution, "locked": source.locked,
+                "task": False, "schema_version": 3, "cell_type": source.cell_type, "checksum": source.checksum}
     if points is not None:
         nbgrader["points"] = points
     cell = {"cell_type": source.cell_type, "id": source.name, "metadata": {"nbgrader": nbgrader}, "source": source.source}
@@ -101,7 +102,8 @@ class LimitedExecute(preprocessors.Execute):
         return cell, resources
 
     def _get_timeout(self, cell):
-        return max(1, min(super()._get_timeout(cell), round(self._end - time.monotonic())))
+        left = max(1, math.ceil(self._end - time.monotonic()))  # rounded up: what comes next is too late for certain
+        return min(super()._get_timeout(cell) or left, left)
 
     def output(self, outs, msg, display_id, cell_index):
         if msg["msg_type"] == "error":
