@@ -43,7 +43,8 @@ bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/training_speed.py
 
 tutorial: $(VENV)/installed-test
-	$(BIN)/python tools/tutorial.py
+	cd notebooks/tutorial_7 && ../../$(BIN)/nbgrader validate source/tutorial_7/tutorial_7.ipynb
+	cd notebooks/tutorial_7 && ../../$(BIN)/nbgrader generate_assignment tutorial_7 --force
 
 clean:
 	rm -rf .cache .pytest_cache .hypothesis

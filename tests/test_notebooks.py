@@ -138,3 +138,22 @@ def test_the_readme_shows_the_picture_that_notebook_06_made():
     outputs = figures(ROOT / "notebooks" / "06_training_on_mnist.ipynb")
     made = {output.metadata["image/png"]["alt"]: base64.b64decode(output.data["image/png"]) for output in outputs}
     assert (ROOT / link[2]).read_bytes() == made[link[1]]
+
+
+def test_the_map_of_slides_names_sections_that_exist():
+    text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .*?(?<!\\)\| (\[\d\d\].*?) \| (.*?) \|$", text.split("## How long")[0], re.MULTILINE)
+    assert len(rows) >= 15
+    for links, sections in rows:
+        linked = [ROOT / "notebooks" / name for name in re.findall(r"\((\d\d_.*?\.ipynb)\)", links)]
+        headings = {heading.replace("$", "") for path in linked for heading in re.findall(r"^#+ (.*)$", prose(path), re.MULTILINE)}
+        for section in sections.split("; "):
+            assert section in headings, (links, section)
+
+
+def test_the_readmes_state_the_minutes_that_the_notebooks_state():
+    readme, chart = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "notebooks/README.md"))
+    for path in NUMBERED:
+        stated = re.search(r"(\d+) minutes", prose(path))[1]
+        assert re.search(rf"^\| {path.stem[:2]} \|.*\| (\d+) \|$", readme, re.MULTILINE)[1] == stated, path.stem
+        assert re.search(rf"^\| {path.stem[:2]} \| (\d+) \|", chart, re.MULTILINE)[1] == stated, path.stem
