@@ -263,7 +263,7 @@ def diffusion_bound_terms(denoiser, z0: torch.Tensor, generator: torch.Generator
     return torch.stack(terms)
 
 
-def fit_diffusion(denoiser: Denoiser, mu: torch.Tensor, logvar: torch.Tensor, *, steps: int = 2500, batch_size: int = 512,
+def fit_diffusion(denoiser: Denoiser, mu: torch.Tensor, logvar: torch.Tensor, *, steps: int = 2000, batch_size: int = 512,
                   learning_rate: float = 4e-3, seed: int = 0, device: torch.device | str | None = None,
                   progress: bool = True) -> Record:
     """Train the denoiser in place on codes z_0 ~ N(mu, diag(exp(logvar))), drawn afresh at each step; mu, logvar [N, J].
