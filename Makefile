@@ -44,7 +44,7 @@ bench: $(VENV)/installed-test
 
 tutorial: $(VENV)/installed-test
 	cd notebooks/tutorial_7 && ../../$(BIN)/nbgrader validate source/tutorial_7/tutorial_7.ipynb
-	cd notebooks/tutorial_7 && ../../$(BIN)/nbgrader generate_assignment tutorial_7 --force
+	cd notebooks/tutorial_7 && ../../$(BIN)/nbgrader generate_assignment tutorial_7 --force --no-db
 
 clean:
 	rm -rf .cache .pytest_cache .hypothesis

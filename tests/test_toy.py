@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = ["04_reparameterization", "05_kl_term"]
@@ -92,19 +93,29 @@ def fresh(namespace):
 
 @functools.cache
 def states(name):
-    """Run the notebook as it is, and return the namespace before each of its cells."""
+    """Run the notebook as it is, and return the namespace and torch's default dtype before each of its cells."""
     namespace, before = {"__name__": "notebook"}, []
+    torch.set_default_dtype(torch.float32)
     for source, _ in cells(name):
-        before.append(fresh(namespace))
+        before.append((fresh(namespace), torch.get_default_dtype()))
         exec(compile(source, f"{name}.ipynb", "exec"), namespace)
     return before
 
 
 def run_on(name, number, source):
     """Run `source` in place of cell `number`, then all later cells."""
-    namespace = fresh(states(name)[number])
+    state, dtype = states(name)[number]
+    namespace = fresh(state)
+    torch.set_default_dtype(dtype)  # the notebook sets it; a mutant must fail for its formula, not for its precision
     for text in [source] + [later for later, _ in cells(name)[number + 1:]]:
         exec(compile(text, f"{name}.ipynb", "exec"), namespace)
+
+
+@pytest.fixture(autouse=True)
+def other_tests_keep_their_dtype():
+    before = torch.get_default_dtype()
+    yield
+    torch.set_default_dtype(before)
 
 
 MUTANTS = [pytest.param(name, number, source, id=f"{name[:2]}, {what}") for name in NAMES for number, what, source in mutants(name)]
@@ -119,7 +130,9 @@ def test_there_is_much_to_mutate():
 @pytest.mark.parametrize("name", NAMES)
 def test_unchanged_formulas_pass(name, capsys):
     """The control: the same machinery, every formula cell rewritten by the parser but not changed, stops nowhere."""
-    namespace = fresh(states(name)[0])
+    state, dtype = states(name)[0]
+    namespace = fresh(state)
+    torch.set_default_dtype(dtype)
     for source, is_formula in cells(name):
         namespace = fresh(namespace)
         exec(compile(ast.unparse(ast.parse(source)) if is_formula else source, f"{name}.ipynb", "exec"), namespace)
