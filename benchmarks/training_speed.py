@@ -7,7 +7,7 @@ BCE + KL on grey pixels. Both train the same network (784-400-20-400-784). Three
   - seconds an epoch, of both, in turn, and their ratio (promise: at most 0.25);
   - the test loss on grey pixels after 5 epochs of `fit` (promise: at most 105.6 nats, the usual script's after 10 epochs);
   - how much slower a step becomes while another process keeps one core busy (promise: in proportion, not tenfold).
-Writes benchmarks/results/training_speed.json.
+Writes benchmarks/results/training_speed.json, and the table in README.md from it.
 """
 
 import json
@@ -27,6 +27,8 @@ import torchvision
 from torchvision import datasets, transforms
 
 RESULTS = Path(__file__).parent / "results" / "training_speed.json"
+README = Path(__file__).parents[1] / "README.md"
+START, END = "<!-- benchmark: written by benchmarks/training_speed.py -->", "<!-- end of benchmark -->"
 REPEATS = 3
 
 
@@ -90,7 +92,17 @@ def main():
     }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(record, indent=2) + "\n")
+    text = README.read_text(encoding="utf-8")
+    README.write_text(text[:text.index(START)] + readme_table(record) + text[text.index(END) + len(END):], encoding="utf-8")
     print(json.dumps(record, indent=2))
+
+
+def readme_table(record):
+    """The README's table of what was measured, between its two markers."""
+    measured = {name: value for name, value in record.items() if name not in ("date", "machine", "python", "torch", "torchvision")}
+    rows = [f"| {name} | {', '.join(map(str, value)) if isinstance(value, list) else value} |" for name, value in measured.items()]
+    head = f"| {record['date']}, {record['machine']}, torch {record['torch']} | measured |"
+    return "\n".join([START, head, "| --- | --- |", *rows, END])
 
 
 if __name__ == "__main__":
