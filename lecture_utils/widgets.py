@@ -1,6 +1,7 @@
 """Explorers: sliders that redraw a picture. Each is a thin shell round a plain function that needs no browser."""
 
 import functools
+import html
 import io
 import math
 from collections.abc import Callable
@@ -21,10 +22,11 @@ from lecture_utils.plotting import COLORS
 def explorer(draw: Callable[..., bytes], controls: dict[str, ipywidgets.Widget], alt: str) -> ipywidgets.VBox:
     """Return `controls` above a picture that is redrawn by ``draw(**values) -> PNG bytes`` when one of them moves.
 
-    `controls` maps the parameters of `draw` to widgets with a `value`. `alt` describes the picture for screen readers.
+    `controls` maps the parameters of `draw` to widgets with a `value`. `alt` says what the picture shows; it stands below
+    it as text, since an Image widget has no alternative text (and its `tooltip` makes JupyterLab fail to draw it).
     An Image widget is updated in place: unlike `interact`, it does not flicker and leaves nothing in the outputs.
     """
-    picture = ipywidgets.Image(format="png", tooltip=alt)
+    picture = ipywidgets.Image(format="png")
 
     def update(_change=None):
         picture.value = draw(**{name: control.value for name, control in controls.items()})
@@ -32,7 +34,7 @@ def explorer(draw: Callable[..., bytes], controls: dict[str, ipywidgets.Widget],
     for control in controls.values():
         control.observe(update, names="value")
     update()
-    return ipywidgets.VBox([*controls.values(), picture])
+    return ipywidgets.VBox([*controls.values(), picture, ipywidgets.HTML(html.escape(alt))])
 
 
 class LivePicture:

@@ -44,7 +44,7 @@ def test_without_noise_nothing_is_corrupted_and_the_noise_is_the_same_each_time(
                                       lambda: widgets.noise_explorer(MODELS, IMAGES)], ids=["decoders", "noise"])
 def test_moving_a_slider_redraws_one_picture_quickly(explorer):
     box = explorer()
-    *sliders, picture = box.children
+    *sliders, picture, _ = box.children
     seen, seconds = {picture.value}, []
     for slider in sliders:
         for step in (1, 2):

@@ -225,7 +225,7 @@ CLASS = {
     "muddled": (replaced(**MUDDLED), {"sample_checks": 8, "likelihood_checks": 8}),
     "zoe": (replaced(**RIGHT), {"sample_checks": 8, "kl_checks": 8, "likelihood_checks": 8}),  # sound, and graded last
 }
-CELL_LIMIT = 15  # seconds, in place of the 120 of the configuration
+CELL_LIMIT = 10  # seconds, in place of the 120 of the configuration
 
 
 class Graded(NamedTuple):
