@@ -6,8 +6,8 @@ This file stays empty of heavy imports, so that importing the package costs noth
 
 import os
 
-# Must be set before torch loads its OpenMP library. A waiting thread then goes to sleep at once (or, with the GNU
-# library, after about a microsecond, which is enough on an idle machine) instead of spinning: a spinning thread takes the
-# core that the browser needs, and one training step becomes many times slower.
+# Must be set before torch loads its OpenMP library. A waiting thread then goes to sleep at once (with the GNU library:
+# after a short spin, which is enough on an idle machine) instead of spinning on: a spinning thread takes the core that
+# the browser needs, and one training step becomes many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
