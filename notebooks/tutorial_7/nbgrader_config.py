@@ -79,7 +79,7 @@ class LimitedExecute(preprocessors.Execute):
 
     def preprocess(self, nb, resources, km=None):
         self._lost, self._end = None, time.monotonic() + self.notebook_timeout
-        self.shutdown_kernel = "graceful"
+        self.shutdown_kernel = "immediate"  # all output is here; to wait for the kernel's own end costs seconds, or forever
         return super().preprocess(nb, resources, km)
 
     def preprocess_cell(self, cell, resources, index):
@@ -96,7 +96,6 @@ class LimitedExecute(preprocessors.Execute):
             except CellTimeoutError:
                 self._lost = f"The kernel could not be interrupted in cell {index + 1}."
             self.log.warning("%s The cells after it fail.", self._lost)
-            self.shutdown_kernel = "immediate"
         error = f"{self._lost} This cell was not run."
         cell.outputs.append(NotebookNode(output_type="error", ename="NotRun", evalue=error, traceback=[f"NotRun: {error}"]))
         return cell, resources
