@@ -15,17 +15,18 @@ from IPython.display import display
 from matplotlib import patheffects
 from torchvision.utils import make_grid
 
-# Colours after Okabe and Ito (2008), safe for colour-blind readers, each at least 3:1 against white.
+# Colours near those of Okabe and Ito (2008), moved so that labels can be written in them (contrast with white at least
+# 4.5:1) and so that all pairs stay apart in each kind of colour blindness; tests/test_accessibility.py asserts both.
 COLORS = {
     "data": "#333333",            # observed data, truth, exact values
-    "latent": "#0072B2",          # codes z, the encoder q(z|x)
-    "reconstruction": "#D55E00",  # log p(x|z) and what the decoder makes
-    "kl": "#007E5D",              # the KL term
-    "bound": "#A8487F",           # ELBO and importance-weighted bounds
+    "latent": "#0072E3",          # codes z, the encoder q(z|x)
+    "reconstruction": "#BD4600",  # log p(x|z) and what the decoder makes
+    "kl": "#22834E",              # the KL term
+    "bound": "#93377A",           # ELBO and importance-weighted bounds
     "prior": "#767676",           # p(z), baselines, what others published
 }
-# One colour a digit, each at least 3:1 against white. They only help: digits are always drawn as their own glyph.
-DIGIT_COLORS = ["#332288", "#D55E00", "#007E5D", "#A8487F", "#0072B2", "#8A7500", "#882255", "#4D4D4D", "#5B8E00", "#C0392B"]
+# One colour a digit, of the same contrast. They only help: digits are always drawn as their own glyph.
+DIGIT_COLORS = ["#332288", "#BD4600", "#22834E", "#93377A", "#0072E3", "#8A7500", "#882255", "#4D4D4D", "#507D00", "#C0392B"]
 STYLE = {
     "figure.dpi": 100, "savefig.dpi": 100, "figure.figsize": (7, 3.6), "figure.constrained_layout.use": True,
     "font.size": 11, "axes.titlesize": 12, "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
@@ -94,28 +95,32 @@ def latent_scatter(codes: dict[str, torch.Tensor] | torch.Tensor, labels: torch.
     size = 7 / columns if columns > 1 else 5.5
     figure, axes = plt.subplots(rows, columns, figsize=(size * columns, size * rows), squeeze=False)
     for axis, (title, z) in zip(axes.flat, panels.items()):
-        _digit_panel(axis, z.detach().cpu(), labels.cpu(), n)
-        if prior_circle:
-            axis.add_patch(plt.Circle((0, 0), math.sqrt(-2 * math.log(0.05)), fill=False, color="black", lw=1.5, ls="--", zorder=3))
-        axis.set(title=title, xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+        digit_panel(axis, z.detach().cpu(), labels.cpu(), n, circle=prior_circle)
+        axis.set_title(title)
     for axis in list(axes.flat)[len(panels):]:
         axis.set_axis_off()
     return figure
 
 
-def _digit_panel(axis, z, labels, n):
-    """Small glyphs for the first n codes, and a large glyph with a white rim at (or close to) the median of each class."""
+def digit_panel(axis: plt.Axes, z: torch.Tensor, labels: torch.Tensor, n: int = 700, *, limit: float | None = None,
+                circle: bool = True, fontsize: int = 20) -> None:
+    """Draw 2-D codes [N, 2] with digit labels [N] on `axis`: the first n as small glyphs, and a large glyph with a white rim
+    at (or close to) the median of each class. `limit` frames the square [-limit, limit]^2 instead of the cloud of codes;
+    `circle` marks the circle that holds 95 % of N(0, I)."""
     # Leave the outermost half per cent out of the frame: a few far codes would shrink all others.
     low, high = torch.quantile(z, torch.tensor([0.005, 0.995]), dim=0)
-    middle, half = (low + high) / 2, 0.56 * (high - low).max()
-    axis.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half))
+    middle, half = ((low + high) / 2, 0.56 * (high - low).max()) if limit is None else (torch.zeros(2), torch.tensor(limit))
+    axis.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half), aspect="equal",
+             xlabel="$z_1$", ylabel="$z_2$")
+    if circle:
+        axis.add_patch(plt.Circle((0, 0), math.sqrt(-2 * math.log(0.05)), fill=False, color="black", lw=1.5, ls="--", zorder=3))
     digits = labels.unique().tolist()
     medians = torch.stack([z[labels == digit].median(dim=0).values for digit in digits])
     rim = [patheffects.withStroke(linewidth=3, foreground="white")]
-    for digit, (x, y) in zip(digits, _spread(medians, 0.17 * half).tolist()):
+    for digit, (x, y) in zip(digits, _spread(medians, 0.0085 * fontsize * half).tolist()):
         own = z[:n][labels[:n] == digit]
-        axis.scatter(own[:, 0], own[:, 1], marker=f"${digit}$", s=26, color=DIGIT_COLORS[digit], linewidths=0.2)
-        axis.text(x, y, str(digit), color=DIGIT_COLORS[digit], fontsize=20, weight="bold", ha="center", va="center",
+        axis.scatter(own[:, 0], own[:, 1], marker=f"${digit}$", s=1.3 * fontsize, color=DIGIT_COLORS[digit], linewidths=0.2)
+        axis.text(x, y, str(digit), color=DIGIT_COLORS[digit], fontsize=fontsize, weight="bold", ha="center", va="center",
                   path_effects=rim, zorder=4)
 
 
