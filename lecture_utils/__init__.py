@@ -11,3 +11,7 @@ import os
 # the browser needs, and one training step becomes many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+from lecture_utils import cell_order  # noqa: E402
+
+cell_order.register()

@@ -78,7 +78,10 @@ def binary_test_set(mnist: MNIST) -> torch.Tensor:
 
 def user_cache() -> Path:
     """Return the folder for files that can be made again, used where the checkout is read-only."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lecture_utils"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lecture_utils"
+    except RuntimeError:  # a container's user may have no home
+        return Path(tempfile.gettempdir()) / "lecture_utils"
 
 
 def _unpacked_root(root: Path) -> Path:
@@ -90,6 +93,9 @@ def _unpacked_root(root: Path) -> Path:
             raw.mkdir(parents=True, exist_ok=True)
             _complete(raw, archives)
             return target
+        except (FileExistsError, NotADirectoryError) as error:
+            raise DataError(f"{raw} is not a folder ({error}). Let LECTURE_DATA name the folder that holds MNIST/raw, "
+                            "or unset it.") from error
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise DataError(f"Unpacking MNIST into {raw} failed: {error}. Free some disk space (130 MB are needed "
@@ -137,7 +143,8 @@ def _download(archives: Path, scratch: Path) -> Path:
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
         raise DataError(f"MNIST is not complete in {archives} and could not be downloaded ({error}). Restore the four "
-                        "files with 'git checkout -- data', or copy them there from another computer.") from error
+                        "files with 'git checkout -- data', copy them there from another computer, or let LECTURE_DATA "
+                        "name another folder that holds MNIST/raw.") from error
     return scratch / "MNIST" / "raw"
 
 

@@ -162,7 +162,9 @@ def cached(name: str, depends_on: list, compute: Callable[[], dict], keep: Calla
     """
     path = cache_dir() / f"{name}-{_fingerprint(depends_on)}.pt"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        entry = torch.load(path, map_location="cpu", weights_only=True)
+        if keep(entry):  # raises, if the file holds something else
+            return entry
     except (FileNotFoundError, NotADirectoryError):
         pass
     except Exception:  # a damaged file can raise nearly anything; computing again overwrites it

@@ -4,14 +4,13 @@ import functools
 import gzip
 import http.server
 import multiprocessing
-import os
 import shutil
-import stat
 import threading
 from pathlib import Path
 
 import pytest
 import torch
+from faults import small_files_only, unwritable
 from torchvision import datasets
 
 from lecture_utils import data
@@ -94,49 +93,52 @@ def test_no_files_and_no_network_is_one_clear_error(copy, tmp_path):
     assert list(copy.iterdir()) == []
 
 
-def refuse(folders, monkeypatch):
-    """Make folders unwritable, also for root, to whom permissions do not apply."""
-    make = data.tempfile.TemporaryDirectory
-
-    def guarded(dir):
-        if any(Path(dir).is_relative_to(folder) for folder in folders):
-            raise PermissionError(13, "Permission denied", str(dir))
-        return make(dir=dir)
-
-    monkeypatch.setattr(data.tempfile, "TemporaryDirectory", guarded)
-
-
-def test_read_only_folder_is_unpacked_to_the_user_cache(copy, monkeypatch):
-    refuse([copy], monkeypatch)
-    assert len(data.load_mnist(copy.parents[1]).train_images) == 60000
+def test_read_only_folder_is_unpacked_to_the_user_cache(copy):
+    with unwritable(copy):
+        assert len(data.load_mnist(copy.parents[1]).train_images) == 60000
     assert not (copy / "train-images-idx3-ubyte").exists()
     assert (data.user_cache() / "MNIST" / "raw" / "train-images-idx3-ubyte").exists()
 
 
-def test_nothing_writable_is_one_clear_error(copy, monkeypatch):
-    refuse([copy, data.user_cache()], monkeypatch)
-    with pytest.raises(data.DataError, match="writable"):
+def test_nothing_writable_is_one_clear_error(copy):
+    data.user_cache().mkdir(parents=True)
+    with unwritable(copy, data.user_cache()), pytest.raises(data.DataError, match="neither .* is writable.*LECTURE_DATA"):
         data.load_mnist(copy.parents[1])
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions bind only an ordinary user on POSIX")
-def test_folder_without_write_permission_is_unpacked_to_the_user_cache(copy):
-    copy.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    try:
+def test_full_disk_is_one_clear_error_and_leaves_nothing(copy):
+    with small_files_only(), pytest.raises(data.DataError, match="Free some disk space"):
+        data.load_mnist(copy.parents[1])
+    assert leftovers(copy) == [] and not any((copy / name).exists() for name in data.CHECKSUMS)
+    assert len(data.load_mnist(copy.parents[1]).train_images) == 60000  # once there is space
+
+
+def test_a_lecture_data_that_holds_no_data_is_an_error_that_names_it(copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("LECTURE_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(data.DataError, match="(?s)elsewhere.*LECTURE_DATA name another folder that holds MNIST/raw"):
+        data.load_mnist()
+
+
+def test_a_lecture_data_that_is_a_file_is_an_error_that_names_it(copy, monkeypatch):
+    monkeypatch.setenv("LECTURE_DATA", str(copy / "t10k-labels-idx1-ubyte.gz"))
+    with pytest.raises(data.DataError, match="(?s)is not a folder.*LECTURE_DATA name the folder that holds MNIST/raw"):
+        data.load_mnist()
+
+
+def test_a_user_without_a_home_can_use_a_writable_folder_and_a_read_only_one(copy, tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def home():
+        raise RuntimeError("Could not determine home directory.")  # what Path.home() does for a user without an entry
+
+    monkeypatch.setattr(Path, "home", home)
+    monkeypatch.setattr(data.tempfile, "tempdir", str(tmp_path))
+    with unwritable(copy):
         assert len(data.load_mnist(copy.parents[1]).train_images) == 60000
-    finally:
-        copy.chmod(stat.S_IRWXU)
-
-
-def test_full_disk_is_one_clear_error_and_leaves_nothing(copy, monkeypatch):
-    def full(source, target):
-        (Path(target) / "part").write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(data, "extract_archive", full)
-    with pytest.raises(data.DataError, match="Free some disk space"):
-        data.load_mnist(copy.parents[1])
-    assert leftovers(copy) == []
+    assert (tmp_path / "lecture_utils" / "MNIST" / "raw" / "train-images-idx3-ubyte").exists()
+    data.load_mnist(copy.parents[1])
+    assert (copy / "train-images-idx3-ubyte").exists()
 
 
 def load_and_count(root):

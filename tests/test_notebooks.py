@@ -8,7 +8,6 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import solutions
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERED = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -125,12 +124,6 @@ def test_prose_has_no_exclamation_marks(path):
 def test_reads_and_writes_no_file_but_through_the_package(path):
     source = "\n".join(cell.source for cell in code_cells(path))
     assert not re.search(r"\bopen\(|read_text|read_csv|np\.load|torch\.load|os\.chdir|savefig|\.\./", source)
-
-
-def test_a_notebook_runs_from_another_directory(tmp_path):
-    notebook = read(ROOT / "notebooks" / "05_kl_term.ipynb")
-    NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_readme_shows_the_picture_that_notebook_06_made():

@@ -1,0 +1,50 @@
+"""In JupyterLab, a NameError says which cell to run first. Registered by the package's import; idle everywhere else.
+
+A cell that is run before the notebook's first one, which imports the package, gets Python's own message alone.
+"""
+
+import json
+import os
+import re
+import symtable
+import sys
+from pathlib import Path
+
+
+def register() -> None:
+    """Ask IPython, if this is one of its kernels, to call `explain` after every cell."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None and "JPY_SESSION_NAME" in os.environ:  # JupyterLab's name for the notebook file
+        shell.events.register("post_run_cell", explain)
+
+
+def explain(result) -> None:
+    """Print the advice under the NameError of a cell that was run too early; `result` is IPython's ExecutionResult."""
+    error = result.error_in_exec
+    if type(error) is NameError and os.path.exists(os.environ["JPY_SESSION_NAME"]):
+        cells = json.loads(Path(os.environ["JPY_SESSION_NAME"]).read_text(encoding="utf-8"))["cells"]
+        print(advice(error.name, result.info.raw_cell, cells) or "", end="", file=sys.stderr)
+
+
+def advice(name: str, source: str, cells: list[dict]) -> str | None:
+    """Return what to run before the cell with this source, or None if no cell of the notebook above it makes `name`."""
+    heading, found = "", None
+    for cell in cells:
+        text = "".join(cell["source"])
+        if text == source:
+            break
+        if cell["cell_type"] == "markdown":
+            heading = (re.findall(r"^#+ (.*)", text, re.MULTILINE) or [heading])[-1]
+        elif cell["cell_type"] == "code" and _makes(text, name):
+            first = next(line for line in text.split("\n") if line.strip())
+            found = f"'{name}' is made under the heading \"{heading}\", in the cell that begins with\n    {first}\n"
+    return found and f"\n{found}Run that cell first, or choose Run > Run All Above Selected Cell in the menu.\n"
+
+
+def _makes(source, name):
+    """Whether a cell assigns, imports or defines a name, outside its functions."""
+    try:
+        table = symtable.symtable(re.sub(r"^[%!].*", "", source, flags=re.MULTILINE), "cell", "exec")
+        return name in table.get_identifiers() and (table.lookup(name).is_assigned() or table.lookup(name).is_imported())
+    except SyntaxError:  # a cell the reader is still writing
+        return False
