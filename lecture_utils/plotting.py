@@ -109,9 +109,8 @@ def digit_panel(axis: plt.Axes, z: torch.Tensor, labels: torch.Tensor, n: int = 
     `circle` marks the circle that holds 95 % of N(0, I)."""
     # Leave the outermost half per cent out of the frame: a few far codes would shrink all others.
     low, high = torch.quantile(z, torch.tensor([0.005, 0.995]), dim=0)
-    middle, half = ((low + high) / 2, 0.56 * (high - low).max()) if limit is None else (torch.zeros(2), torch.tensor(limit))
-    axis.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half), aspect="equal",
-             xlabel="$z_1$", ylabel="$z_2$")
+    (x, y), half = (((low + high) / 2).tolist(), 0.56 * (high - low).max().item()) if limit is None else ((0, 0), limit)
+    axis.set(xlim=(x - half, x + half), ylim=(y - half, y + half), aspect="equal", xlabel="$z_1$", ylabel="$z_2$")
     if circle:
         axis.add_patch(plt.Circle((0, 0), math.sqrt(-2 * math.log(0.05)), fill=False, color="black", lw=1.5, ls="--", zorder=3))
     digits = labels.unique().tolist()

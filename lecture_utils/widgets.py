@@ -1,5 +1,9 @@
-"""Explorers: sliders that redraw a picture. Each is a thin shell round a plain function that needs no browser."""
+"""Explorers: controls that redraw a picture, each a thin shell round a plain function that needs no browser.
 
+Here are the shell and the explorers of the toy problems (notebooks 04 and 05); those of MNIST are in `mnist_widgets`.
+"""
+
+import contextlib
 import functools
 import html
 import io
@@ -15,26 +19,51 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from lecture_utils.models import corrupt
 from lecture_utils.plotting import COLORS
 
 
-def explorer(draw: Callable[..., bytes], controls: dict[str, ipywidgets.Widget], alt: str) -> ipywidgets.VBox:
-    """Return `controls` above a picture that is redrawn by ``draw(**values) -> PNG bytes`` when one of them moves.
+class Frame(NamedTuple):
+    """What an explorer shows for one setting of its controls: a picture as PNG bytes, and the same in words."""
 
-    `controls` maps the parameters of `draw` to widgets with a `value`. `alt` says what the picture shows; it stands below
-    it as text, since an Image widget has no alternative text (and its `tooltip` makes JupyterLab fail to draw it).
+    png: bytes
+    words: str
+
+
+def explorer(draw: Callable[..., Frame], controls: dict[str, ipywidgets.Widget]) -> ipywidgets.VBox:
+    """Return `controls` above a picture and its words, both replaced by ``draw(**values)`` when one of them moves.
+
+    `controls` maps the parameters of `draw` to widgets with a `value`. The words stand below the picture as text, since
+    an Image widget has no alternative text (and its `tooltip` makes JupyterLab fail to draw it).
     An Image widget is updated in place: unlike `interact`, it does not flicker and leaves nothing in the outputs.
+    No throttle is needed here: JupyterLab sends a control's next value, the newest one, only when the kernel is done
+    with the last, so a fast drag skips values instead of queueing them.
     """
-    picture = ipywidgets.Image(format="png")
+    picture = ipywidgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})  # not stretched to the column
+    words = ipywidgets.HTML()
+    for control in controls.values():
+        control.style.description_width = "9em"  # the default cuts descriptions off
+        control.layout.width = "32em"
 
     def update(_change=None):
-        picture.value = draw(**{name: control.value for name, control in controls.items()})
+        with _one_thread():
+            frame = draw(**{name: control.value for name, control in controls.items()})
+        picture.value, words.value = frame.png, html.escape(frame.words)
 
     for control in controls.values():
         control.observe(update, names="value")
     update()
-    return ipywidgets.VBox([*controls.values(), picture, ipywidgets.HTML(html.escape(alt))])
+    return ipywidgets.VBox([*controls.values(), picture, words])
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """Let torch compute on one thread: for a handful of digits, waking a second one takes longer than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class LivePicture:
@@ -88,8 +117,8 @@ def toy_gradients(x: float, epsilon: torch.Tensor) -> ToyGradients:
     return ToyGradients(z, 2 * z * (2 * x + 2 * x * epsilon), z**2 * score)
 
 
-def draw_reparameterization(x: float, n_samples: int) -> bytes:
-    """Draw the density q(z|x), samples on their paths z(x) for fixed noise, and both gradient estimates, as PNG bytes.
+def draw_reparameterization(x: float, n_samples: int) -> Frame:
+    """Draw the density q(z|x), samples on their paths z(x) for fixed noise, and both gradient estimates.
 
     The noise is the same whatever x is, so moving x slides each sample along its path. Raises ValueError for x outside
     [-1.2, 1.2] or n_samples outside 1..1000.
@@ -110,7 +139,10 @@ def draw_reparameterization(x: float, n_samples: int) -> bytes:
     artists["exact label"].set(y=exact, text=f"exact {exact:.1f}")
     for name, gradients in (("trick", toy.reparameterized), ("score", toy.score_function)):
         _draw_estimate(artists, name, gradients)
-    return picture.png()
+    score = f"{toy.score_function.mean():.1f}" if x else "undefined"
+    return Frame(picture.png(), f"Left, the density q(z|x) at x = {x:.2f} with samples on their paths z(x). Right, both estimates "
+                 f"of the gradient from {n_samples} samples: "
+                 f"{toy.reparameterized.mean():.1f} with the trick, {score} with the score function, {exact:.1f} exactly.")
 
 
 def reparameterization_explorer() -> ipywidgets.VBox:
@@ -119,7 +151,7 @@ def reparameterization_explorer() -> ipywidgets.VBox:
         "x": ipywidgets.FloatSlider(1.0, min=-X_LIMIT, max=X_LIMIT, step=0.05, description="x"),
         "n_samples": ipywidgets.SelectionSlider(options=[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], value=10,
                                                 description="samples L"),
-    }, alt="Left, the density q(z|x) with samples on their paths z(x). Right, both estimates of the gradient at x.")
+    })
 
 
 def _draw_estimate(artists, name, gradients):
@@ -177,8 +209,8 @@ def kl_integrand(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
     return _normal_density(z, mu, sigma) * log_ratio
 
 
-def draw_kl(mu: float, sigma: float) -> bytes:
-    """Draw q and p, the KL as the shaded area under q log(q/p), and its two terms as bars, as PNG bytes.
+def draw_kl(mu: float, sigma: float) -> Frame:
+    """Draw q and p, the KL as the shaded area under q log(q/p), and its two terms as bars.
 
     Raises ValueError for mu outside [-2.5, 2.5] or sigma outside [0.25, 2.5].
     """
@@ -196,7 +228,9 @@ def draw_kl(mu: float, sigma: float) -> bytes:
     for name, height in zip(("mean", "spread", "kl"), (mean_term, spread_term, mean_term + spread_term)):
         artists[name].set_height(height)
         artists[f"{name} label"].set(y=height + 0.1, text=f"{height:.2f}")
-    return picture.png(still=top)
+    return Frame(picture.png(still=top), f"Left, q with mean {mu:.2f} and standard deviation {sigma:.2f}, and p, above the integrand "
+                 "q log(q/p). Right, the two terms of the KL and their sum: "
+                 f"{mean_term:.2f} + {spread_term:.2f} = {mean_term + spread_term:.2f} nats.")
 
 
 def kl_explorer() -> ipywidgets.VBox:
@@ -204,7 +238,7 @@ def kl_explorer() -> ipywidgets.VBox:
     return explorer(draw_kl, {
         "mu": ipywidgets.FloatSlider(1.0, min=-MU_LIMIT, max=MU_LIMIT, step=0.05, description="mu"),
         "sigma": ipywidgets.FloatSlider(0.5, min=SIGMA_RANGE[0], max=SIGMA_RANGE[1], step=0.05, description="sigma"),
-    }, alt="Left, the densities q and p above the integrand q log(q/p). Right, the two terms of the KL and their sum.")
+    })
 
 
 @functools.cache
@@ -242,85 +276,3 @@ def _require_range(name, value, low, high):
     """Raise ValueError unless low <= value <= high; the comparison also catches NaN."""
     if not low <= value <= high:
         raise ValueError(f"{name} is {value}, but must lie in [{low}, {high}], the range of its slider.")
-
-
-# --- Notebook 06: latent plane -> digit ---
-
-def draw_decoded(model, z: list[float], side: int = 280) -> bytes:
-    """Decode one code z [J] and return the pixel probabilities as a PNG, `side` pixels wide. Takes milliseconds."""
-    with torch.no_grad():
-        p = torch.sigmoid(model.decode(torch.tensor(z, device=model.to_logits.weight.device)))
-    digit = p.reshape(round(model.n_pixels**0.5), -1).cpu().numpy()
-    enlarged = np.kron(digit, np.ones((side // len(digit),) * 2))
-    buffer = io.BytesIO()
-    plt.imsave(buffer, enlarged, format="png", cmap="gray_r", vmin=0, vmax=1)
-    return buffer.getvalue()
-
-
-def latent_plane_explorer(model) -> ipywidgets.VBox:
-    """Sliders for both coordinates of a 2-D latent space; the picture is the decoded digit."""
-    def slider(name):
-        return ipywidgets.FloatSlider(value=0, min=-3, max=3, step=0.1, description=name, continuous_update=True)
-
-    return explorer(lambda z1, z2: draw_decoded(model, [z1, z2]), {"z1": slider("z₁"), "z2": slider("z₂")},
-                    alt="The digit that the decoder makes of the point of the latent plane chosen by the sliders.")
-
-
-# --- Notebook 07: one code in several decoders; one noisy digit in several models ---
-
-class DigitStrip:
-    """Square digits side by side under fixed titles, redrawn in milliseconds."""
-
-    def __init__(self, titles: list[str], side: int = 28):
-        figure = Figure(figsize=(1.4 * len(titles), 1.7), layout="constrained")
-        self.images = []
-        for axis, title in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles):
-            self.images.append(axis.imshow(np.zeros((side, side)), cmap="gray_r", vmin=0, vmax=1))
-            axis.set(title=title, xticks=[], yticks=[])
-        self.picture = LivePicture(figure, self.images)
-
-    def png(self, digits: torch.Tensor) -> bytes:
-        """Return the strip as PNG bytes with these digits [K, D], values in [0, 1], one under each title."""
-        if len(digits) != len(self.images):
-            raise ValueError(f"{len(digits)} digits do not fit {len(self.images)} titles.")
-        for image, digit in zip(self.images, digits.cpu().numpy()):
-            image.set_data(digit.reshape(image.get_array().shape))
-        return self.picture.png()
-
-
-@torch.no_grad()
-def decode_with_each(models: dict, z: list[float]) -> torch.Tensor:
-    """Decode the same code z [J] with each of K models; return the pixel probabilities [K, D] on the CPU."""
-    return torch.stack([torch.sigmoid(model.decode(torch.tensor(z, device=model.to_logits.weight.device))).cpu()
-                        for model in models.values()])
-
-
-@torch.no_grad()
-def denoise_with_each(models: dict, image: torch.Tensor, noise: float) -> torch.Tensor:
-    """Corrupt one binary image [D] with noise of a fixed seed, and reconstruct it with each of K models.
-
-    Returns [2 + K, D] on the CPU: the clean image, the corrupted one, and each model's pixel probabilities.
-    """
-    noisy = corrupt(image[None], noise, torch.Generator().manual_seed(0))
-    outputs = [model.reconstruct(noisy.to(model.to_logits.weight.device)).cpu() for model in models.values()]
-    return torch.cat([image[None], noisy, *outputs])
-
-
-def decoders_explorer(models: dict) -> ipywidgets.VBox:
-    """Two sliders for a code of the latent plane; the picture shows what each 2-D model's decoder makes of it."""
-    strip = DigitStrip(list(models))
-
-    def slider(name):
-        return ipywidgets.FloatSlider(value=0, min=-6, max=6, step=0.1, description=name, continuous_update=True)
-
-    return explorer(lambda z1, z2: strip.png(decode_with_each(models, [z1, z2])), {"z1": slider("z₁"), "z2": slider("z₂")},
-                    alt="The digits that the decoders make of the same point of the latent plane, side by side: " + ", ".join(models))
-
-
-def noise_explorer(models: dict, images: torch.Tensor) -> ipywidgets.VBox:
-    """Sliders for the digit, of binary images [N, D], and for the noise of the input; the picture shows each reconstruction."""
-    strip = DigitStrip(["clean", "input", *models])
-    controls = {"digit": ipywidgets.IntSlider(value=0, min=0, max=len(images) - 1, description="digit", continuous_update=True),
-                "noise": ipywidgets.FloatSlider(value=0.3, min=0, max=1, step=0.05, description="noise ν", continuous_update=True)}
-    return explorer(lambda digit, noise: strip.png(denoise_with_each(models, images[digit], noise)), controls,
-                    alt="A digit, the same digit corrupted, and its reconstructions by " + " and ".join(models))

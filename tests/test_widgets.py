@@ -1,4 +1,4 @@
-"""The explorers' plain functions: the right numbers, a PNG, quickly, without growth, and clear errors. No browser needed."""
+"""The shell of the explorers, and those of the toy problems: the right numbers, quickly, without growth. No browser needed."""
 
 import functools
 import gc
@@ -7,6 +7,7 @@ import math
 import statistics
 import time
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import psutil
@@ -120,7 +121,7 @@ def test_the_noise_stays_the_same_when_x_moves():
 def test_returns_a_png_that_depends_on_the_values_alone(name):
     draw, moves = DRAWINGS[name]
     first = draw(*moves[0])
-    picture = Image.open(io.BytesIO(first))
+    picture = Image.open(io.BytesIO(first.png))
     assert picture.format == "PNG" and picture.width == 700 and 300 < picture.height < 500
     others = [draw(*move) for move in moves]
     assert len(set(others)) == len(moves)  # every move changes the picture
@@ -128,30 +129,20 @@ def test_returns_a_png_that_depends_on_the_values_alone(name):
 
 
 @every_drawing
-def test_redraws_within_100_ms(name):
+def test_each_of_200_moves_costs_less_than_50_ms_and_no_memory_is_left_behind(name):
     draw, moves = DRAWINGS[name]
-    for move in moves:  # the first calls build the figure and its backgrounds
-        draw(*move)
-    times = []
-    for move in moves:
-        start = time.perf_counter()
-        draw(*move)
-        times.append(time.perf_counter() - start)
-    assert statistics.median(times) < 0.1, f"median {statistics.median(times):.3f} s"
-
-
-@every_drawing
-def test_memory_does_not_grow_over_200_moves(name):
-    draw, moves = DRAWINGS[name]
-    for move in moves:
+    for move in moves[:10]:  # warm-up: the first calls build the figure and its backgrounds
         draw(*move)
     figures = len(plt.get_fignums())
     gc.collect()
     process = psutil.Process()
-    before = process.memory_info().rss
+    before, seconds = process.memory_info().rss, []
     for i in range(200):
+        start = time.process_time()  # not wall time: another process on the machine must not fail this test
         draw(*moves[i % len(moves)])
+        seconds.append(time.process_time() - start)
     gc.collect()
+    assert statistics.median(seconds) < 0.05, f"median {statistics.median(seconds):.3f} s"
     assert len(plt.get_fignums()) == figures
     assert process.memory_info().rss - before < 30e6  # one picture is 1 MB of pixels: keeping them would be 200 MB
 
@@ -174,12 +165,47 @@ def test_out_of_range_input_gives_a_clear_error(draw, values, message):
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_the_explorer_redraws_when_a_slider_moves_and_covers_its_whole_range(name):
     explorer = EXPLORERS[name]()
-    *sliders, picture, caption = explorer.children
+    *sliders, picture, words = explorer.children
     for slider in sliders:
         ends = [slider.options[0], slider.options[-1]] if hasattr(slider, "options") else [slider.min, slider.max]
         for end in [v[1] if isinstance(v, tuple) else v for v in ends]:
-            before = bytes(picture.value)
+            before, said = bytes(picture.value), words.value
             slider.value = end
             after = bytes(picture.value)
-            assert after != before and after.startswith(b"\x89PNG")
-    assert caption.value and picture.tooltip is None  # a tooltip on an Image stops JupyterLab from drawing it
+            assert after != before and after.startswith(b"\x89PNG") and words.value != said
+    assert picture.tooltip is None  # a tooltip on an Image stops JupyterLab from drawing it
+
+
+def test_the_words_below_the_picture_are_escaped_and_follow_the_control():
+    control = ipywidgets.IntSlider(value=1, description="n")
+    *_, picture, words = widgets.explorer(lambda n: widgets.Frame(b"%d" % n, f"{n} < 5"), {"n": control}).children
+    control.value = 3
+    assert picture.value == b"3" and words.value == "3 &lt; 5"
+
+
+def test_drawing_uses_one_thread_and_gives_the_others_back_even_after_an_error():
+    def draw(n):
+        assert torch.get_num_threads() == 1
+        if n == 2:
+            raise RuntimeError("while drawing")
+        return widgets.Frame(b"", "")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        control = ipywidgets.IntSlider(value=1)
+        widgets.explorer(draw, {"n": control})
+        with pytest.raises(RuntimeError, match="while drawing"):
+            control.value = 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_words_state_the_numbers_of_the_picture():
+    assert "0.50 + 0.32 = 0.82 nats" in widgets.draw_kl(1.0, 0.5).words
+    noise = widgets._reparameterization_picture()[0]
+    toy = widgets.toy_gradients(1.0, noise[:100])
+    words = widgets.draw_reparameterization(1.0, 100).words
+    assert f"{toy.reparameterized.mean():.1f} with the trick, {toy.score_function.mean():.1f} with the score function, 16.0 exactly" in words
+    assert "undefined with the score function" in widgets.draw_reparameterization(0.0, 10).words
