@@ -258,8 +258,8 @@ def _kl_picture():
              xticklabels=["mean", "spread", "KL"])
     artists = {
         "q": densities.plot(z, 0 * z, color=COLORS["latent"])[0],
-        "gain": integrand.fill([0], [0], color=COLORS["kl"], alpha=0.4, lw=0)[0],
-        "loss": integrand.fill([0], [0], facecolor="none", edgecolor=COLORS["reconstruction"], hatch="////", lw=0)[0],
+        "gain": integrand.fill([0], [0], color=COLORS["kl"], alpha=0.4, lw=0, ls="-")[0],
+        "loss": integrand.fill([0], [0], facecolor="none", edgecolor=COLORS["reconstruction"], hatch="////", lw=0, ls="-")[0],
         "integrand": integrand.plot(z, 0 * z, color=COLORS["kl"])[0],
     }
     for column, name in enumerate(("mean", "spread", "kl")):
