@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import warnings
@@ -108,6 +109,12 @@ def test_a_cell_run_too_early_names_the_cell_to_run_first(kernel):
 def test_a_name_that_no_cell_makes_gets_pythons_message_alone(kernel):
     assert kernel("print(vea)") == {"stdout": "", "stderr": "", "error": "NameError: name 'vea' is not defined"}
     assert kernel("1 / 0") == {"stdout": "", "stderr": "", "error": "ZeroDivisionError: division by zero"}
+
+
+def test_outside_a_notebook_nothing_is_registered_and_ipython_is_not_imported():
+    code = "import sys, lecture_utils; print('IPython' in sys.modules)"
+    environment = os.environ | {"JPY_SESSION_NAME": "notebook.ipynb"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def statements(source):
