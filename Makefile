@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test notebooks bench tutorial clean
+.PHONY: help lab test notebooks bench book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab        install what is needed and open the series in JupyterLab"
 	@echo "make test       install what is needed and run every test and every notebook"
 	@echo "make notebooks  execute all notebooks in place and save their outputs"
 	@echo "make bench      measure training speed and write benchmarks/results/"
+	@echo "make book       build the web edition, a static site, in build/book/html"
 	@echo "make tutorial   generate the students' release of Tutorial 7 from its source"
 	@echo "make clean      delete trained models and caches (the installation stays)"
 
@@ -27,7 +28,11 @@ $(VENV)/installed: pyproject.toml
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --editable '.[test,tutorial]'
+	$(BIN)/python -m pip install --editable '.[test,tutorial,book]'
+	@touch $@
+
+$(VENV)/installed-book: $(VENV)/installed
+	$(BIN)/python -m pip install --editable '.[book]'
 	@touch $@
 
 lab: $(VENV)/installed
@@ -42,9 +47,13 @@ notebooks: $(VENV)/installed-test
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/training_speed.py
 
+book: $(VENV)/installed-book
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c book -d build/book/doctrees . build/book/html
+	@echo "Open build/book/html/index.html in a browser."
+
 tutorial: $(VENV)/installed-test
 	cd notebooks/tutorial_7 && ../../$(BIN)/nbgrader validate source/tutorial_7/tutorial_7.ipynb
 	cd notebooks/tutorial_7 && ../../$(BIN)/nbgrader generate_assignment tutorial_7 --force --no-db
 
 clean:
-	rm -rf .cache .pytest_cache .hypothesis
+	rm -rf .cache .pytest_cache .hypothesis build

@@ -103,7 +103,7 @@ def silhouette(codes: torch.Tensor, labels: torch.Tensor, n: int = 2000, seed: i
 def distance_to_normal(z: torch.Tensor) -> float:
     """Return the energy distance between draws z [N, J] and N(0, I), an unbiased estimate (Szekely and Rizzo 2005).
 
-    With Z, Z' from the distribution of z and Y, Y' from N(0, I), all independent, it is
+    With Z, Z' from the distribution of z and Y, Y' from N(0, I), all independent, it is::
 
         2 E|Z - Y| - E|Z - Z'| - E|Y - Y'|,
 
@@ -178,8 +178,8 @@ def _fit_classifier(classifier, images, labels, epochs=2, batch_size=256, learni
 def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
     """Return the squared Fréchet distance between Gaussians fitted to two sets of features, [N, F] and [M, F].
 
-    |mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2) with the covariances A and B (Dowson and Landau 1982; Heusel
-    et al. 2017 on Inception features is the FID). It is 0 if means and covariances agree, and biased upwards by the
+    `|mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)` with the covariances A and B (Dowson and Landau 1982;
+    Heusel et al. 2017 on Inception features is the FID). It is 0 if means and covariances agree, and biased upwards by the
     sampling of N and M: compare sets of the same size. Raises ValueError for unequal F and fewer than 2 rows.
     """
     if features_a.dim() != 2 or features_b.dim() != 2 or features_a.shape[1] != features_b.shape[1]:

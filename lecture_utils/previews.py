@@ -233,7 +233,7 @@ class Denoiser(nn.Module):
 
 
 def simple_loss(denoiser, z0: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Return |epsilon - epsilon_theta(z_t, t)|^2 at one random t per example, [B, J] -> [B] (Ho et al. 2020, eq. 14)."""
+    """Return `|epsilon - epsilon_theta(z_t, t)|^2` at one random t per example, [B, J] -> [B] (Ho et al. 2020, eq. 14)."""
     t = torch.randint(1, denoiser.schedule.n_steps + 1, (len(z0),), generator=generator, device=z0.device)
     epsilon = torch.randn(z0.shape, generator=generator, device=z0.device, dtype=z0.dtype)
     return (epsilon - denoiser(denoiser.schedule.noised(z0, t, epsilon), t)).square().sum(dim=1)
