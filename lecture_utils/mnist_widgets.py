@@ -76,20 +76,23 @@ class PlanePicture:
 
     def __init__(self, models: dict, codes: dict, labels: torch.Tensor, limit: float):
         self.models, self.codes, self.labels = models, codes, labels
-        one = len(models) == 1
-        figure = Figure(figsize=(7, 4) if one else (7, 5), layout="none")
+        several = len(models) > 1
+        figure = Figure(figsize=(7, 5) if several else (7, 4), layout="none")
         self.parts = []
         for column, (name, z) in enumerate(codes.items()):
             left = column / len(models)
-            plane = figure.add_axes([0.08, 0.13, 0.46, 0.805] if one else [left + 0.06, 0.53, 0.25, 0.35])
-            digit = figure.add_axes([0.63, 0.3, 0.32, 0.56] if one else [left + 0.075, 0.08, 0.22, 0.308])
-            digit_panel(plane, z, labels, 700 if one else 150, limit=limit, fontsize=20 if one else 11)
-            plane.set_title("where test images lie" if one else name)
-            if one:
+            if several:  # a column each: the plane above, its digit below
+                plane, digit = figure.add_axes([left + 0.06, 0.53, 0.25, 0.35]), figure.add_axes([left + 0.075, 0.08, 0.22, 0.308])
+                digit_panel(plane, z, labels, n=150, limit=limit, fontsize=11)
+                plane.set_title(name)
+                if column:
+                    plane.set(ylabel="", yticklabels=[])
+            else:
+                plane, digit = figure.add_axes([0.08, 0.13, 0.46, 0.805]), figure.add_axes([0.63, 0.3, 0.32, 0.56])
+                digit_panel(plane, z, labels, limit=limit)
+                plane.set_title("where test images lie")
                 digit.set_title("what the decoder makes of z")
-            if column:
-                plane.set(ylabel="", yticklabels=[])
-            self.parts.append(_MarkedPlane(plane, digit, size=15 if one else 10))
+            self.parts.append(_MarkedPlane(plane, digit, size=10 if several else 15))
         self.picture = LivePicture(figure, [artist for part in self.parts for artist in part.moving])
 
     def draw(self, z1: float, z2: float) -> Frame:
@@ -99,9 +102,10 @@ class PlanePicture:
             digit, distance = nearest_code(self.codes[name], self.labels, z)
             found.append(f"nearest code: a {digit}, {distance:.1f} away")
             part.move(z1, z2, decoded(model, z), found[-1])
-        where = ("Left, the latent plane" if len(self.parts) == 1 else "Top, each model's latent plane, all on one scale,")
-        return Frame(self.picture.png(), f"{where} with codes of test digits, a ring at z and a dashed circle round 95 % of N(0, I). Beside or "
-                     f"below it, z = ({z1:.1f}, {z2:.1f}) decoded. " + ". ".join(f"{name}: {text}" for name, text in zip(self.models, found)) + ".")
+        where = "Left, the latent plane" if len(self.parts) == 1 else "Top, each model's latent plane, all on one scale,"
+        return Frame(self.picture.png(), f"{where} with codes of test digits, a ring at z and a dashed circle round 95 % of N(0, I). "
+                     f"{'Right' if len(self.parts) == 1 else 'Below'}, z = ({z1:.1f}, {z2:.1f}) decoded. "
+                     + ". ".join(f"{name}: {text}" for name, text in zip(self.models, found)) + ".")
 
 
 class _MarkedPlane:
@@ -196,13 +200,13 @@ class TraversalPicture:
 def traversal_explorer(model, images: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
     """Return controls for a digit, a latent unit of a VAE and its value above the `TraversalPicture`.
 
-    The units are sorted by their mean KL over the binary images [N, D] with labels [N]; the menu states it in nats, and
+    The units are sorted by their mean KL over the binary images [N, D] with labels [N]; its name states it in nats, and
     whether the unit is active.
     """
-    rows = first_of_each_digit(labels)
+    rows, units = first_of_each_digit(labels), named_units(model, images)
     return explorer(TraversalPicture(model, images[rows], labels[rows]).draw, {
-        "digit": _digit_menu(labels, rows, 3, "start from"),
-        "unit": ipywidgets.Dropdown(options=unit_menu(model, images), description="latent unit j"),
+        "digit": _digit_choice(labels, rows, 3, "start from"),
+        "unit": _choice(units, units[0][1], "latent unit j"),
         "z": ipywidgets.FloatSlider(value=0, min=-3, max=3, step=0.1, readout_format=".1f", description="its value, z_j"),
     })
 
@@ -213,7 +217,7 @@ def first_of_each_digit(labels: torch.Tensor) -> list[int]:
 
 
 @torch.no_grad()
-def unit_menu(model, images: torch.Tensor) -> list[tuple[str, int]]:
+def named_units(model, images: torch.Tensor) -> list[tuple[str, int]]:
     """Return (text, number) of each latent unit of a VAE, sorted by its mean KL over images [N, D], the largest first."""
     mu, logvar = (part.cpu() for part in model.encode(images.to(model.to_logits.weight.device)))
     kl = [gaussian_kl(mu[:, [j]], logvar[:, [j]]).mean().item() for j in range(mu.shape[1])]
@@ -262,8 +266,8 @@ def interpolation_explorer(model, images: torch.Tensor, labels: torch.Tensor) ->
     """Return controls for two of the binary images [N, D] with labels [N], and for t, above the `InterpolationPicture`."""
     rows = [int(row) for digit in range(10) for row in (labels == digit).nonzero()[:2]]
     return explorer(InterpolationPicture(model, images[rows], labels[rows]).draw, {
-        "start": _digit_menu(labels, rows, 6, "from"),
-        "end": _digit_menu(labels, rows, 0, "to"),
+        "start": _digit_choice(labels, rows, 6, "from"),
+        "end": _digit_choice(labels, rows, 0, "to"),
         "t": ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.05, description="share of the second, t"),
     })
 
@@ -300,15 +304,20 @@ def noise_explorer(models: dict, images: torch.Tensor, labels: torch.Tensor) -> 
     """Return controls for a digit of the binary images [N, D] with labels [N] and for the noise, above the `NoisePicture`."""
     rows = first_of_each_digit(labels)
     return explorer(NoisePicture(models, images[rows], labels[rows]).draw, {
-        "digit": _digit_menu(labels, rows, 7, "digit"),
+        "digit": _digit_choice(labels, rows, 7, "digit"),
         "noise": ipywidgets.FloatSlider(value=0.3, min=0, max=1, step=0.05, description="noise of the input, ν"),
     })
 
 
-def _digit_menu(labels, rows, value, description):
-    """A menu of images whose values are positions in `rows`."""
+def _digit_choice(labels, rows, value, description):
+    """A slider over images whose values are positions in `rows`."""
     options = [(f"{labels[row]} (test image {row})", position) for position, row in enumerate(rows)]
-    return ipywidgets.Dropdown(options=options, value=value, description=description)
+    return _choice(options, value, description)
+
+
+def _choice(options, value, description):
+    """A slider over named options. In a Dropdown JupyterLab takes the arrow keys and digits for shortcuts of its own."""
+    return ipywidgets.SelectionSlider(options=options, value=value, description=description)
 
 
 def _digit_image(axis):
