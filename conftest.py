@@ -10,6 +10,7 @@ import nbformat
 from nbval.plugin import IPyNbCell
 
 CACHE = Path(__file__).parent / ".cache" / "tests"
+BROWSER_TESTS = Path(__file__).parent / "tests" / "browser"
 SOLUTION = re.compile(r"<details>\s*<summary>.*?</summary>(.*?)</details>", re.DOTALL)
 CODE_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -28,6 +29,12 @@ def solutions(notebook):
 
 
 def pytest_collection_modifyitems(items):
+    """Run the browser tests last, on the models that the notebooks trained, and each folded solution behind its notebook."""
+    items.sort(key=lambda item: BROWSER_TESTS in item.path.parents)  # a stable sort: all else stays in order
+    add_solutions(items)
+
+
+def add_solutions(items):
     """Run each folded solution in its notebook's kernel, as one more cell behind the last."""
     for position in reversed(range(len(items))):
         item = items[position]

@@ -1,4 +1,4 @@
-"""A browser, and a JupyterLab server that serves a copy of the notebooks, both shared by all browser tests."""
+"""A browser, and a JupyterLab server that serves a copy of the notebooks: both shared by all browser tests."""
 
 import os
 import shutil
@@ -6,38 +6,49 @@ from pathlib import Path
 
 import pytest
 
+from . import lab
+
+ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = bool(os.environ.get("LECTURE_REQUIRE_BROWSER"))
-HOW_TO_INSTALL = ("The browser tests need Chromium or Chrome, and Playwright. Debian and Ubuntu: sudo apt install chromium. "
-                  "Elsewhere: .venv/bin/playwright install chromium.")
+HOW_TO_INSTALL = ("The browser tests need Chromium or Chrome, and the package playwright. On Debian and Ubuntu: "
+                  "sudo apt install chromium. Elsewhere: .venv/bin/playwright install chromium.")
+SETTINGS = {
+    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # all cells are in the page, not only those in view
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+}
 
-LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"  # a page must not need the network
 
-
-def chromium(playwright):
+def chromium():
     """Return the path of an installed Chromium or Chrome, Playwright's own included; None if there is none."""
     for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
         if path := shutil.which(name):
             return path
-    own = Path(playwright.chromium.executable_path)
-    return str(own) if own.exists() else None
-
-
-def no_browser(reason):
-    """Skip, and fail where LECTURE_REQUIRE_BROWSER says that there must be a browser."""
-    (pytest.fail if REQUIRED else pytest.skip)(f"{reason} {HOW_TO_INSTALL}")
+    with lab.sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        return own if Path(own).exists() else None
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser_path():
+    """The browser's program. Without one the test is skipped; if LECTURE_REQUIRE_BROWSER is set, it fails."""
+    path = chromium() if lab.sync_playwright else None
+    if path is None:
+        (pytest.fail if REQUIRED else pytest.skip)(HOW_TO_INSTALL)
+    return path
+
+
+@pytest.fixture(scope="session")
+def browser(browser_path):
     """A headless browser (playwright.sync_api.Browser) that reaches the loopback address only."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        no_browser("The package playwright is not installed.")
-    with sync_playwright() as playwright:
-        path = chromium(playwright)
-        if path is None:
-            no_browser("There is no browser.")
-        browser = playwright.chromium.launch(executable_path=path, args=[LOOPBACK_ONLY])
+    with lab.headless(browser_path) as browser:
         yield browser
-        browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory, browser_path):
+    """JupyterLab on a copy of the notebooks: running them must not change the committed ones."""
+    folder = tmp_path_factory.mktemp("served") / "notebooks"
+    shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // lab.READERS))}  # the readers share the machine
+    with lab.jupyterlab(folder, tmp_path_factory.mktemp("account"), SETTINGS, environment) as server:
+        yield server

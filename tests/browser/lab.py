@@ -1,0 +1,324 @@
+"""A JupyterLab of our own, and what a reader does in it: open a notebook, run all cells, look, move sliders, press stop."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+try:
+    from playwright.sync_api import sync_playwright
+except ImportError:  # then the browser tests are skipped
+    sync_playwright = None
+
+READERS = 2  # notebooks read at the same time
+LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"  # no page may need the network
+RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on two cores
+READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
+
+
+class Server(NamedTuple):
+    url: str
+    token: str
+    folder: Path
+
+
+@contextmanager
+def headless(path: str):
+    """Start the browser program at `path`, and close it in the end."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[LOOPBACK_ONLY])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def jupyterlab(folder: Path, scratch: Path, settings: dict, environment: dict):
+    """Serve `folder` on a free port of the loopback address; stop the server and its kernels whatever happens.
+
+    Everything that JupyterLab reads and writes about its user lies in `scratch`, so that a test sees a fresh account.
+    `settings` maps plugin names to the settings that differ from the defaults.
+    """
+    for plugin, values in settings.items():
+        file = scratch / "settings" / (plugin.replace(":", "/") + ".jupyterlab-settings")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
+    places = {f"JUPYTER_{place}_DIR": str(scratch / place.lower()) for place in ("CONFIG", "DATA", "RUNTIME")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
+               f"--ServerApp.root_dir={folder}", f"--LabApp.user_settings_dir={scratch / 'settings'}",
+               f"--LabApp.workspaces_dir={scratch / 'workspaces'}", "--LabApp.expose_app_in_browser=True",
+               "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+               "--LabApp.extension_manager=readonly"]  # the last three: nothing asks the network for anything
+    log = scratch / "jupyterlab.log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=scratch,
+                                   env=os.environ | places | {"IPYTHONDIR": str(scratch / "ipython")} | environment)
+    try:
+        yield Server(*_address(process, scratch / "runtime", log), folder)
+    finally:
+        process.terminate()  # JupyterLab then ends its kernels
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _address(process, runtime, log):
+    """Return URL and token from the file that the server writes once it listens."""
+    deadline = time.monotonic() + READY
+    while time.monotonic() < deadline and process.poll() is None:
+        for file in runtime.glob("jpserver-*.json"):
+            try:
+                info = json.loads(file.read_text(encoding="utf-8"))
+            except json.JSONDecodeError:
+                continue  # half written
+            return info["url"], info["token"]
+        time.sleep(0.1)
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')}")
+
+
+# --- One notebook in one page ---
+
+# Runs in every page; all `cells` are the code cells of the open notebook.
+JAVASCRIPT = r"""
+window.lecture = {
+  bars: [],
+  panel: () => window.jupyterapp?.shell?.currentWidget,
+  cells: () => Array.from(lecture.panel().content.model.cells).filter(cell => cell.type === 'code'),
+  outputs: cell => Array.from({length: cell.outputs.length}, (_, i) => cell.outputs.get(i)),
+  status: () => lecture.panel()?.sessionContext?.session?.kernel?.status,
+  ready: () => lecture.panel()?.content?.model && lecture.status() === 'idle',
+  failed: () => lecture.cells().some(cell => lecture.outputs(cell).some(output => output.type === 'error')),
+  ended: () => lecture.status() === 'idle' && (lecture.failed() || lecture.cells().every(cell => cell.executionCount !== null)),
+  // For each output the number of its cell, its formats and, if it is an error or a warning, its text.
+  contents: () => lecture.cells().flatMap((cell, number) => lecture.outputs(cell).map(output => ({
+    cell: number + 1, formats: Object.keys(output.data),
+    complaint: output.data['application/vnd.jupyter.error'] ?? output.data['application/vnd.jupyter.stderr'] ?? null,
+  }))),
+  answers: () => lecture.panel().content.widgets.filter(cell => (cell.model.getMetadata('tags') ?? []).includes('hide-output')),
+  images: () => Array.from(document.querySelectorAll('.jp-OutputArea-output img')),
+  // What is wrong with a picture, if anything.
+  fault: image => {
+    if (!image.complete || !image.naturalWidth) return 'not loaded';
+    const width = image.getBoundingClientRect().width;
+    if (!width) return 'not visible';
+    if (width > image.naturalWidth + 1) return `enlarged from ${image.naturalWidth} to ${width} pixels`;
+    const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext('2d');
+    canvas.drawImage(image, 0, 0);
+    const pixels = canvas.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
+    for (let i = 3; i < pixels.length; i += 4) if (pixels[i] < 255) return 'see-through: unreadable on a dark page';
+    return null;
+  },
+  faults: () => lecture.images().map(lecture.fault).filter(fault => fault !== null),
+  // What a reader would take for a breakdown.
+  breakdowns: () => [
+    ...Array.from(document.querySelectorAll('.jp-Dialog, .jupyter-widgets-error-widget, mjx-merror, .widget-hprogress')),
+    ...Array.from(document.querySelectorAll('.jp-OutputArea-output')).filter(output =>
+      /Error displaying widget|Loading widget|Javascript Error|Open Browser Console|step\/s/.test(output.innerText)),
+    ...Array.from(document.querySelectorAll('.jp-RenderedMarkdown :is(p, li, td, th, h1, h2, h3)')).filter(text =>
+      /\$|\\(frac|mathbf|mathcal|sigma|mu|log|begin)/.test(text.innerText)),
+    ...Array.from(document.querySelectorAll('.jp-OutputArea-output')).filter(output => output.scrollWidth > output.clientWidth + 1),
+  ].map(element => (element.innerText || element.outerHTML).slice(0, 300)),
+  // The arrow key that moves a slider or a menu, whichever end it stands at.
+  arrow: control => control.tagName === 'SELECT'
+    ? (control.selectedIndex < control.length - 1 ? 'ArrowDown' : 'ArrowUp')
+    : (Number(control.ariaValueNow) < Number(control.ariaValueMax) ? 'ArrowRight' : 'ArrowLeft'),
+  bytes: async image => Array.from(new Uint8Array(await (await fetch(image.src)).arrayBuffer())).join(),
+  // Starts a stop watch at the next key press; it stops when the next picture has been loaded and decoded.
+  startWatch: image => {
+    lecture.milliseconds = new Promise(resolve => document.addEventListener('keydown', () => {
+      const start = performance.now();
+      image.addEventListener('load', () => resolve(performance.now() - start), {once: true});
+      setTimeout(() => resolve(Infinity), 5000);
+    }, {once: true, capture: true}));
+  },
+};
+// Keeps the last text of each progress bar that ever was on the page.
+new MutationObserver(() => {
+  for (const bar of document.querySelectorAll('.jp-OutputArea .widget-hprogress')) {
+    const line = bar.closest('.widget-hbox');
+    if (line.lectureNumber === undefined) line.lectureNumber = lecture.bars.push('') - 1;
+    lecture.bars[line.lectureNumber] = line.innerText || lecture.bars[line.lectureNumber];
+  }
+}).observe(document, {childList: true, subtree: true, characterData: true});
+"""
+
+
+class Move(NamedTuple):
+    """One press of an arrow key on a slider or a menu, and what came of it."""
+
+    control: str
+    reached: bool  # by the Tab key
+    milliseconds: float  # until the next picture was there
+    picture_changed: bool
+    focus_kept: bool
+    pictures: int  # in the explorer, afterwards
+
+
+class Notebook:
+    """A notebook opened in JupyterLab in a page of its own."""
+
+    def __init__(self, browser, server: Server, name: str):
+        self.name, self.console = name, []
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
+        self.page.on("console", lambda message: message.type == "error" and self.console.append(message.text))
+        self.page.add_init_script(JAVASCRIPT)
+        self.page.goto(f"{server.url}lab/tree/{name}?reset&token={server.token}")
+        self.wait("lecture.ready()", READY)
+
+    def wait(self, expression: str, seconds: float):
+        """Wait until the expression is true in the page; playwright's TimeoutError says which one never was."""
+        self.page.wait_for_function(f"() => {expression}", timeout=1000 * seconds, polling=100)
+
+    def choose(self, menu: str, entry: str):
+        """Choose an entry of JupyterLab's menu bar with the mouse."""
+        self.page.locator(".lm-MenuBar-itemLabel", has_text=re.compile(f"^{menu}$")).click()
+        self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{entry}$")).click()
+
+    def run_all(self, seconds: float):
+        """Clear the saved outputs and run all cells, from the menus. Returns when the kernel is idle after the last cell."""
+        self.choose("Edit", "Clear Outputs of All Cells")
+        self.choose("Run", "Run All Cells")
+        self.wait("lecture.ended()", seconds)
+
+    def move_controls(self) -> list[list[Move]]:
+        """Reach every slider and menu of every explorer with the Tab key, and press an arrow key on it."""
+        explorers = self.page.locator(".jp-OutputArea-output:has(img.widget-image)")
+        return [self._move_controls_of(explorers.nth(number)) for number in range(explorers.count())]
+
+    def _move_controls_of(self, explorer):
+        explorer.locator("xpath=ancestor::*[contains(@class, 'jp-CodeCell')]").locator(".jp-InputPrompt").first.click()
+        return [self._move(control, explorer) for control in explorer.locator("[role=slider], select").all()]
+
+    def _move(self, control, explorer):
+        name = control.evaluate("control => control.closest('.jupyter-widgets').querySelector('.widget-label').innerText")
+        reached = self._tab_to(control)
+        control.focus()
+        picture = explorer.locator("img.widget-image").first
+        before = picture.evaluate("image => lecture.bytes(image)")
+        picture.evaluate("image => lecture.startWatch(image)")
+        self.page.keyboard.press(control.evaluate("control => lecture.arrow(control)"))
+        milliseconds = self.page.evaluate("lecture.milliseconds")
+        return Move(name, reached, milliseconds, before != picture.evaluate("image => lecture.bytes(image)"),
+                    control.evaluate("control => control === document.activeElement"), explorer.locator("img").count())
+
+    def _tab_to(self, control, presses=10):
+        for _ in range(presses):
+            self.page.keyboard.press("Tab")
+            if control.evaluate("control => control === document.activeElement"):
+                return True
+        return False
+
+    def run_cell(self, number: int) -> int:
+        """Run a code cell (the first is 0) with the toolbar's button; return the execution count it had before."""
+        before = self.page.evaluate(f"lecture.cells()[{number}].executionCount")
+        self.page.locator(".jp-CodeCell").nth(number).locator(".jp-InputPrompt").first.click()
+        self.press("run")
+        return before
+
+    def wait_for_cell(self, number: int, before: int):
+        """Wait until the code cell has been run again, after it had the execution count `before`."""
+        self.wait(f"lecture.status() === 'idle' && ![null, {before}].includes(lecture.cells()[{number}].executionCount)", READY)
+
+    def press(self, button: str):
+        """Press a button of the notebook's toolbar: "run", "interrupt"."""
+        self.page.locator(f".jp-NotebookPanel-toolbar [data-jp-item-name={button}] :is(button, jp-button)").click()
+
+
+# --- Reading: what one visit to a notebook found ---
+
+class Stop(NamedTuple):
+    """What a reader saw who pressed the stop button while a cell trained, and then ran the cells below."""
+
+    bar: str  # the text of the progress bar before
+    message: str  # what the cell printed
+    bars_left: int
+    complaints: list[str]
+
+
+@dataclass
+class Reading:
+    """What was found when a notebook was opened and, if it was, run from top to bottom."""
+
+    seconds: float = 0.0
+    answers_open: int = 0  # answers that could be read before their cell was run
+    images_at_first: int = 0  # pictures on the page then
+    not_run: list[int] = field(default_factory=list)  # numbers of the code cells, from 1
+    complaints: list[str] = field(default_factory=list)  # tracebacks and warnings
+    figures: list[int] = field(default_factory=list)  # the cell of each figure that the notebook holds
+    images: int = 0  # pictures on the page
+    faults: list[str] = field(default_factory=list)  # of pictures
+    breakdowns: list[str] = field(default_factory=list)
+    bars: list[str] = field(default_factory=list)  # the last text of each progress bar that was shown
+    explorers: list[list[Move]] = field(default_factory=list)
+    outputs_added_by_explorers: int = 0
+    stop: Stop | None = None
+    console: list[str] = field(default_factory=list)
+
+
+def read(browser_path: str, server: Server, name: str, run: bool = True, stop_at: str | None = None) -> Reading:
+    """Open a notebook in a browser of its own, run it if `run`, move every slider, and say what was found.
+
+    In the end the cell that contains `stop_at` is run again and stopped.
+    """
+    start = time.monotonic()
+    with headless(browser_path) as browser:
+        notebook = Notebook(browser, server, name)
+        try:
+            found = look(notebook, run)
+            if stop_at is not None:
+                found.stop = stop_training(notebook, stop_at)
+            found.console = list(notebook.console)  # what comes while it is being closed is no reader's concern
+        finally:
+            notebook.close()
+    found.seconds = time.monotonic() - start
+    return found
+
+
+def look(notebook: Notebook, run: bool) -> Reading:
+    """Do and record what `read` promises on an open notebook."""
+    ask = notebook.page.evaluate
+    found = Reading(answers_open=ask("lecture.answers().filter(cell => !cell.outputHidden).length"),
+                    images_at_first=ask("lecture.images().length"))
+    if run:
+        notebook.run_all(RUN)
+        found.not_run = ask("lecture.cells().flatMap((cell, i) => cell.executionCount === null ? [i + 1] : [])")
+    notebook.wait("lecture.images().every(image => image.complete)", READY)
+    contents = ask("lecture.contents()")
+    found.complaints = complaints(contents)
+    found.figures = [output["cell"] for output in contents if "image/png" in output["formats"]]
+    found.images = ask("lecture.images().length")
+    found.explorers = notebook.move_controls()
+    found.outputs_added_by_explorers = len(ask("lecture.contents()")) - len(contents)
+    found.faults, found.breakdowns, found.bars = ask("lecture.faults()"), ask("lecture.breakdowns()"), ask("lecture.bars")
+    return found
+
+
+def complaints(contents: list[dict]) -> list[str]:
+    """Return the tracebacks and warnings among the outputs of a notebook."""
+    return [f"cell {output['cell']}: {output['complaint']}" for output in contents if output["complaint"]]
+
+
+def stop_training(notebook: Notebook, source: str, cells_below: int = 4) -> Stop:
+    """Run the cell that contains `source`, press the stop button in its second epoch, and run the cells below."""
+    ask = notebook.page.evaluate
+    number = ask("source => lecture.cells().findIndex(cell => cell.sharedModel.source.includes(source))", source)
+    bar = ask("lecture.bars.length")
+    count = notebook.run_cell(number)
+    notebook.wait(f"/epoch.2/.test(lecture.bars[{bar}])", READY)
+    notebook.press("interrupt")
+    notebook.wait_for_cell(number, count)
+    message = ask(f"lecture.panel().content.node.querySelectorAll('.jp-CodeCell')[{number}].querySelector('.jp-Cell-outputArea').innerText")
+    bars_left = ask("document.querySelectorAll('.widget-hprogress').length")
+    for below in range(number + 1, number + 1 + cells_below):
+        notebook.wait_for_cell(below, notebook.run_cell(below))
+    return Stop(ask(f"lecture.bars[{bar}]"), message, bars_left, complaints(ask("lecture.contents()")))
