@@ -3,14 +3,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test notebooks bench book tutorial clean
+.PHONY: help lab test test-lowest notebooks bench book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab        install what is needed and open the series in JupyterLab"
 	@echo "make test       install what is needed and run every test and every notebook"
+	@echo "make test-lowest  the same with the lowest versions that pyproject.toml allows, on the oldest Python there is"
 	@echo "make notebooks  execute all notebooks in place and save their outputs"
 	@echo "make bench      measure training speed and write benchmarks/results/"
 	@echo "make book       build the web edition, a static site, in build/book/html"
@@ -35,11 +38,20 @@ $(VENV)/installed-book: $(VENV)/installed
 	$(BIN)/python -m pip install --editable '.[book]'
 	@touch $@
 
+$(LOWEST)/installed: pyproject.toml tools/lowest.py
+	$(LOWEST_PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python tools/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/constraints.txt --editable '.[test,tutorial,book]'
+	@touch $@
+
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab --notebook-dir=notebooks --ip=127.0.0.1 $(AS_ROOT)
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest --nbval
+
+test-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest --nbval
 
 notebooks: $(VENV)/installed-test
 	$(BIN)/python tools/notebooks.py
