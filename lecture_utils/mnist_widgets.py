@@ -200,8 +200,8 @@ class TraversalPicture:
 def traversal_explorer(model, images: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
     """Return controls for a digit, a latent unit of a VAE and its value above the `TraversalPicture`.
 
-    The units are sorted by their mean KL over the binary images [N, D] with labels [N]; its name states it in nats, and
-    whether the unit is active.
+    The units are sorted by their mean KL over the binary images [N, D] with labels [N]; their names state it in nats, and
+    whether they are active.
     """
     rows, units = first_of_each_digit(labels), named_units(model, images)
     return explorer(TraversalPicture(model, images[rows], labels[rows]).draw, {

@@ -41,8 +41,8 @@ def explorer(draw: Callable[..., Frame], controls: dict[str, ipywidgets.Widget])
     picture = ipywidgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})  # not stretched to the column
     words = ipywidgets.HTML()
     for control in controls.values():
-        control.style.description_width = "9em"  # the default cuts descriptions off
-        control.layout.width = "32em"
+        control.style.description_width = "12em"  # the default cuts descriptions off
+        control.layout.width, control.layout.max_width = "100%", "700px"  # as wide as the picture
 
     def update(_change=None):
         with _one_thread():
