@@ -309,12 +309,12 @@ def complaints(contents: list[dict]) -> list[str]:
 
 
 def stop_training(notebook: Notebook, source: str, cells_below: int = 4) -> Stop:
-    """Run the cell that contains `source`, press the stop button in its second epoch, and run the cells below."""
+    """Run the cell that contains `source`, press the stop button in its first epoch, and run the cells below."""
     ask = notebook.page.evaluate
     number = ask("source => lecture.cells().findIndex(cell => cell.sharedModel.source.includes(source))", source)
     bar = ask("lecture.bars.length")
     count = notebook.run_cell(number)
-    notebook.wait(f"/epoch.2/.test(lecture.bars[{bar}])", READY)
+    notebook.wait(f"/nats/.test(lecture.bars[{bar}])", READY)
     notebook.press("interrupt")
     notebook.wait_for_cell(number, count)
     message = ask(f"lecture.panel().content.node.querySelectorAll('.jp-CodeCell')[{number}].querySelector('.jp-Cell-outputArea').innerText")
