@@ -3,6 +3,7 @@
 A cell that is run before the notebook's first one, which imports the package, gets Python's own message alone.
 """
 
+import functools
 import json
 import os
 import re
@@ -35,16 +36,17 @@ def advice(name: str, source: str, cells: list[dict]) -> str | None:
             break
         if cell["cell_type"] == "markdown":
             heading = (re.findall(r"^#+ (.*)", text, re.MULTILINE) or [heading])[-1]
-        elif cell["cell_type"] == "code" and _makes(text, name):
+        elif cell["cell_type"] == "code" and name in made_by(text):
             first = next(line for line in text.split("\n") if line.strip())
             found = f"'{name}' is made under the heading \"{heading}\", in the cell that begins with\n    {first}\n"
     return found and f"\n{found}Run that cell first, or choose Run > Run All Above Selected Cell in the menu.\n"
 
 
-def _makes(source, name):
-    """Whether a cell assigns, imports or defines a name, outside its functions."""
+@functools.cache
+def made_by(source: str) -> set[str]:
+    """Return the names that a cell with this source assigns, imports or defines, outside its functions."""
     try:
         table = symtable.symtable(re.sub(r"^[%!].*", "", source, flags=re.MULTILINE), "cell", "exec")
-        return name in table.get_identifiers() and (table.lookup(name).is_assigned() or table.lookup(name).is_imported())
     except SyntaxError:  # a cell the reader is still writing
-        return False
+        return set()
+    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}

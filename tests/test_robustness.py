@@ -4,6 +4,7 @@ Missing, damaged and unwritable data has its tests in test_data.py, the cache's 
 """
 
 import ast
+import builtins
 import json
 import multiprocessing
 import os
@@ -67,6 +68,14 @@ def test_run_all_twice_in_one_kernel_from_another_directory_prints_the_same_twic
         passes = [[printed(client.execute_cell(cell, index)) for index, cell in cells] for _ in range(2)]
     assert passes[0] == passes[1] and any(passes[0])
     assert list(tmp_path.iterdir()) == [], "a notebook leaves nothing where it was started"
+
+
+@pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)
+def test_no_cell_takes_a_builtin_name_from_the_cells_above_it_when_all_is_run_again(path):
+    """A second pass assigns every name anew, in order; only what the first pass found in Python itself could be lost."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            assert not cell_order.made_by(cell.source) & set(dir(builtins))
 
 
 @pytest.fixture(scope="module")
