@@ -122,7 +122,7 @@ window.lecture = {
   breakdowns: () => [
     ...Array.from(document.querySelectorAll('.jp-Dialog, .jupyter-widgets-error-widget, mjx-merror, .widget-hprogress')),
     ...Array.from(document.querySelectorAll('.jp-OutputArea-output')).filter(output =>
-      /Error displaying widget|Loading widget|Javascript Error|Open Browser Console|step\/s/.test(output.innerText)),
+      /Error displaying widget|Loading widget|Javascript Error|Open Browser Console|step\/s|\$.+\$/.test(output.innerText)),
     ...Array.from(document.querySelectorAll('.jp-RenderedMarkdown :is(p, li, td, th, h1, h2, h3)')).filter(text =>
       /\$|\\(frac|mathbf|mathcal|sigma|mu|log|begin)/.test(text.innerText)),
     ...Array.from(document.querySelectorAll('.jp-OutputArea-output')).filter(output => output.scrollWidth > output.clientWidth + 1),
@@ -231,7 +231,12 @@ class Notebook:
 
     def press(self, button: str):
         """Press a button of the notebook's toolbar: "run", "interrupt"."""
-        self.page.locator(f".jp-NotebookPanel-toolbar [data-jp-item-name={button}] :is(button, jp-button)").click()
+        self.page.locator(f".jp-NotebookPanel-toolbar [data-jp-item-name={button}] .jp-ToolbarButtonComponent").click()
+
+    def close(self):
+        """Shut the kernel down and close the page."""
+        self.page.evaluate("lecture.panel().sessionContext.shutdown()")
+        self.page.close()
 
 
 # --- Reading: what one visit to a notebook found ---
