@@ -21,7 +21,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "static_pag
 root_doc = "book/index"
 # The source folder is the repository's root, so that links between its files are links between pages.
 include_patterns = [
-    "book/*.md", "CONTRIBUTING.md", "data/README.md", "notebooks/README.md", "notebooks/[0-9]*.ipynb",
+    "book/*.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.md", "notebooks/README.md", "notebooks/[0-9]*.ipynb",
     "notebooks/tutorial_7/README.md", "notebooks/tutorial_7/release/tutorial_7/tutorial_7.ipynb",
 ]
 
@@ -60,6 +60,7 @@ html_context = {"default_mode": "auto"}  # light or dark as the reader's system 
 html_additional_pages = {"index": "start.html"}
 templates_path = ["templates"]
 html_sourcelink_suffix = ""  # a page's download is called 05_kl_term.ipynb, not 05_kl_term.ipynb.txt
+highlight_language = "none"  # blocks that name no language: commands, formulas in docstrings
 html_use_index = False
 html_domain_indices = False  # the page of the package lists the same names, explained
 html_show_sphinx = False
