@@ -4,6 +4,7 @@ import collections
 import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import nbformat
@@ -20,6 +21,7 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # under pytest-xdist only the parent process empties it
         shutil.rmtree(CACHE, ignore_errors=True)
     os.environ["LECTURE_CACHE"] = str(CACHE)
+    config.addinivalue_line("markers", "before_notebooks: a browser test that runs before the notebooks instead of after them")
 
 
 def solutions(notebook):
@@ -29,9 +31,32 @@ def solutions(notebook):
 
 
 def pytest_collection_modifyitems(items):
-    """Run the browser tests last, on the models that the notebooks trained, and each folded solution behind its notebook."""
-    items.sort(key=lambda item: BROWSER_TESTS in item.path.parents)  # a stable sort: all else stays in order
+    """Put the tests in order, and each folded solution behind its notebook."""
+    items.sort(key=turn)  # a stable sort: all else stays in order
     add_solutions(items)
+
+
+def pytest_collection_finish(session):
+    """Give each notebook of the run an event that says that its cells have all been run."""
+    session.config.has_run = {item.path: threading.Event() for item in session.items if isinstance(item, IPyNbCell)}
+
+
+def turn(item):
+    """First the unit tests, then the notebooks, then the browser tests, on the models that the notebooks trained.
+
+    One browser test comes before the notebooks: from then on browsers read, beside nbval, each notebook that it is done with.
+    """
+    if isinstance(item, IPyNbCell):
+        return 2
+    if BROWSER_TESTS in item.path.parents:
+        return 1 if item.get_closest_marker("before_notebooks") else 3
+    return 0
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Set the event of a notebook behind its last cell."""
+    if isinstance(item, IPyNbCell) and (nextitem is None or nextitem.path != item.path):
+        item.config.has_run[item.path].set()
 
 
 def add_solutions(items):

@@ -246,7 +246,7 @@ class Stop(NamedTuple):
 
     bar: str  # the text of the progress bar before
     message: str  # what the cell printed
-    bars_left: int
+    bars_running: int  # bars still on the page, other than the red one that tqdm leaves where it was stopped
     complaints: list[str]
 
 
@@ -323,7 +323,7 @@ def stop_training(notebook: Notebook, source: str, cells_below: int = 4) -> Stop
     notebook.press("interrupt")
     notebook.wait_for_cell(number, count)
     message = ask(f"lecture.panel().content.node.querySelectorAll('.jp-CodeCell')[{number}].querySelector('.jp-Cell-outputArea').innerText")
-    bars_left = ask("document.querySelectorAll('.widget-hprogress').length")
+    bars_running = ask("document.querySelectorAll('.widget-hprogress:not(:has(.progress-bar-danger))').length")
     for below in range(number + 1, number + 1 + cells_below):
         notebook.wait_for_cell(below, notebook.run_cell(below))
-    return Stop(ask(f"lecture.bars[{bar}]"), message, bars_left, complaints(ask("lecture.contents()")))
+    return Stop(ask(f"lecture.bars[{bar}]"), message, bars_running, complaints(ask("lecture.contents()")))

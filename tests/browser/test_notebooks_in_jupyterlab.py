@@ -1,6 +1,7 @@
 """Every notebook as a reader meets it: opened in JupyterLab, run from the menu, explored by keyboard, stopped by the button."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -16,16 +17,34 @@ SLOW = ("01", "10", "09", "tutorial_7/source", "06", "07", "08")  # started firs
 EVERY = pytest.mark.parametrize("name", [*SERIES, TUTORIAL], ids=lambda name: Path(name).stem)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def readings(request, browser_path, server):
-    """A future reading (lab.Reading) of each notebook that a collected test asks for; two are read at a time."""
-    asked = {item.callspec.params["name"] for item in request.session.items
-             if item.path == request.path and hasattr(item, "callspec")}
-    rank = {name: next((i for i, start in enumerate(SLOW) if name.startswith(start)), len(SLOW)) for name in asked}
+    """A future reading (lab.Reading) of each notebook that a collected test asks for; two are read at a time.
+
+    Where nbval runs the notebooks, too, each is read as soon as nbval is done with it, beside the next ones: one process
+    alone does not keep two cores busy.
+    """
+    asked = {item.callspec.params["name"] for item in request.session.items if "readings" in getattr(item, "fixturenames", ())}
+    has_run = {name: request.config.has_run.get(ROOT / "notebooks" / name) for name in asked} | {RELEASE: None}
+    closing = threading.Event()
+
+    def read(name):
+        if has_run[name] is not None:
+            has_run[name].wait()
+        if closing.is_set():
+            raise CancelledError
+        return lab.read(browser_path, server, name, run=name != RELEASE, stop_at=TRAINING_CELL if name == TRAINING else None)
+
+    def turn(name):
+        """First what need not wait for nbval, the slow ones before the others; then the rest in nbval's order."""
+        slowness = next((place for place, start in enumerate(SLOW) if name.startswith(start)), len(SLOW))
+        return (1, name) if has_run[name] else (0, slowness, name)
+
     pool = ThreadPoolExecutor(lab.READERS)
-    yield {name: pool.submit(lab.read, browser_path, server, name, run=name != RELEASE,
-                             stop_at=TRAINING_CELL if name == TRAINING else None)
-           for name in sorted(asked, key=lambda name: (rank[name], name))}
+    yield {name: pool.submit(read, name) for name in sorted(asked, key=turn)}
+    closing.set()
+    for event in filter(None, has_run.values()):
+        event.set()
     pool.shutdown(cancel_futures=True)
 
 
@@ -102,10 +121,11 @@ def test_the_stop_button_ends_training_with_a_message_and_a_usable_model(name, r
     stop = reading.stop
     assert "nats" in stop.bar and not stop.bar.startswith("100%")
     assert "Interrupted after 0 of 5 epochs. The model is usable as it is" in stop.message
-    assert stop.bars_left == 0
+    assert stop.bars_running == 0
     assert stop.complaints == []  # neither from the stopped cell nor from the four below, which use the model
 
 
+@pytest.mark.before_notebooks
 @pytest.mark.parametrize("name", [RELEASE], ids=["release"])
 def test_the_students_release_opens_without_outputs_and_without_a_fault(name, reading):
     assert reading.figures == [] and reading.images == 0 and reading.complaints == []
