@@ -8,14 +8,15 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test test-lowest notebooks bench book tutorial clean
+.PHONY: help lab test test-lowest notebooks bench bench-published book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab        install what is needed and open the series in JupyterLab"
 	@echo "make test       install what is needed and run every test and every notebook"
 	@echo "make test-lowest  the same with the lowest versions that pyproject.toml allows, on the oldest Python there is"
 	@echo "make notebooks  execute all notebooks in place and save their outputs"
-	@echo "make bench      measure training speed and write benchmarks/results/"
+	@echo "make bench      measure speed, memory and the notebooks' times; write benchmarks/"
+	@echo "make bench-published  train the models of a published table (hours; can be interrupted)"
 	@echo "make book       build the web edition, a static site, in build/book/html"
 	@echo "make tutorial   generate the students' release of Tutorial 7 from its source"
 	@echo "make clean      delete trained models and caches (the installation stays)"
@@ -57,7 +58,11 @@ notebooks: $(VENV)/installed-test
 	$(BIN)/python tools/notebooks.py
 
 bench: $(VENV)/installed-test
-	$(BIN)/python benchmarks/training_speed.py
+	for name in time_to_quality distance_to_limit tried growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-published: $(VENV)/installed-test
+	for name in vae iwae; do $(BIN)/python benchmarks/published.py $$name || exit 1; done
+	$(BIN)/python benchmarks/report.py
 
 book: $(VENV)/installed-book
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c book -d build/book/doctrees . build/book/html

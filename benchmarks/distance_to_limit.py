@@ -1,0 +1,97 @@
+"""How near the training step of `fit` comes to what `torch.mm` alone would allow, and where the rest goes.
+
+usage: python benchmarks/distance_to_limit.py
+
+A step of the VAE (784-400-20-400-784) is a list of matrix products: for each linear layer one forward, one for the
+gradient of its weights, and one for that of its input (not for the first layer). The limit is the time `torch.mm` needs
+for just these products, at the same shapes and in the same run. The step's own time is that of `fit` itself, grey and
+binary pixels, per step over a quarter of an epoch. Both are measured in turn, several times; the medians are compared.
+"""
+
+import statistics
+import time
+
+from lecture_utils import data, models, training
+
+import recording
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+BATCHES, ROUNDS, STEPS = (128, 256, 512, 1024), 7, 60
+DEFAULT = 256  # fit's own batch size
+
+
+def products(model, batch):
+    """The shapes (rows, inner, columns) of all matrix products of one step."""
+    shapes = []
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.nn.Linear):
+            shapes += [(batch, layer.in_features, layer.out_features), (layer.out_features, batch, layer.in_features)]
+            if not name.startswith("encoder.0"):  # nobody asks for the gradient of the pixels
+                shapes.append((batch, layer.out_features, layer.in_features))
+    return shapes
+
+
+def seconds_of_products(operands):
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        for a, b in operands:
+            torch.mm(a, b)
+    return (time.perf_counter() - start) / STEPS
+
+
+def seconds_of_step(images, batch, pixels):
+    history = training.fit(models.VAE(), images[:STEPS * batch], epochs=1, batch_size=batch, pixels=pixels, device="cpu", progress=False)
+    return history.seconds[0] / STEPS
+
+
+def measure(images, batch):
+    """The medians over rounds for one batch size: milliseconds of the products and of the steps, and their ratios."""
+    operands = [(torch.randn(m, k), torch.randn(k, n)) for m, k, n in products(models.VAE(), batch)]
+    seconds_of_products(operands)
+    rounds = [(seconds_of_products(operands), seconds_of_step(images, batch, "grey"), seconds_of_step(images, batch, "binary"))
+              for _ in range(ROUNDS)]
+    limit, grey, binary = (statistics.median(column) for column in zip(*rounds))
+    multiply_adds = sum(m * k * n for m, k, n in products(models.VAE(), batch))
+    return {
+        "batch": batch, "multiply-adds a step (millions)": round(multiply_adds / 1e6, 1),
+        "torch.mm alone (ms)": round(1e3 * limit, 2), "step, grey pixels (ms)": round(1e3 * grey, 2),
+        "step, binary pixels (ms)": round(1e3 * binary, 2),
+        "share of the limit, grey": round(limit / grey, 3), "share of the limit, binary": round(limit / binary, 3),
+    }
+
+
+KINDS = {  # of the profiler's operators, by the first part of the name that fits
+    "matrix products": ("aten::mm", "aten::addmm"),
+    "Adam and its schedule": ("aten::_fused_adam_", "Optimizer.", "aten::_foreach"),
+    "drawing the binary pixels": ("aten::random_",),
+    "cross-entropy, forward and backward": ("aten::log_sigmoid", "aten::binary_cross_entropy", "aten::sigmoid", "aten::sub_"),
+    "ReLU, forward and backward": ("aten::clamp_min", "aten::relu", "aten::threshold_backward"),
+    "fetching and converting the images": ("aten::index_select", "aten::copy_", "aten::lt"),
+}
+
+
+def where_it_goes(images):
+    """Share of one step's operator time by kind, from torch's profiler, at the default batch and binary pixels."""
+    seconds_of_step(images, DEFAULT, "binary")
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        seconds_of_step(images, DEFAULT, "binary")
+    shares = dict.fromkeys([*KINDS, "the rest: sums, small products, autograd, Python"], 0.0)
+    for event in profiler.key_averages():
+        kind = next((kind for kind, names in KINDS.items() if event.key.startswith(names)), list(shares)[-1])
+        shares[kind] += event.self_cpu_time_total
+    whole = sum(shares.values())
+    return {kind: round(value / whole, 3) for kind, value in shares.items()}
+
+
+def main():
+    images = data.load_mnist().train_images
+    recording.save("distance_to_limit", {
+        "threads": torch.get_num_threads(), "default batch": DEFAULT,
+        "by batch size": [measure(images, batch) for batch in BATCHES],
+        "where a step goes": where_it_goes(images),
+    })
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""How time and memory grow with the number of images, the size of the latent space, and k.
+
+usage: python benchmarks/growth.py
+
+Each point runs in a process of its own. Its memory is the largest resident set while it works, sampled every millisecond,
+less what was resident before: libraries, data and the model. The slope is that of a straight line through the logarithms:
+1 means in proportion, 0 means flat.
+"""
+
+import json
+import math
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import recording
+
+IMAGES = (7500, 15000, 30000, 60000)
+LATENTS = (2, 5, 10, 20, 50, 100, 200)
+SAMPLES = (50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class PeakMemory:
+    """The largest resident set of this process while the block runs, above that at its start, in megabytes."""
+
+    def __enter__(self):
+        self.process, self.done = psutil.Process(), threading.Event()
+        self.before = self.peak = self.process.memory_info().rss
+        self.sampler = threading.Thread(target=self._sample)
+        self.sampler.start()
+        return self
+
+    def _sample(self):
+        while not self.done.wait(0.001):
+            self.peak = max(self.peak, self.process.memory_info().rss)
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.sampler.join()
+        self.megabytes = (self.peak - self.before) / 1e6
+
+
+def run_point(what, value):
+    """In the child: do the work once and return its seconds and megabytes."""
+    from lecture_utils import data, models, objectives, training
+
+    import torch
+    images = data.load_mnist().train_images
+    model = models.VAE(latent_dim=value if what == "latents" else 20)
+    training.fit(models.VAE(), images[:512], epochs=1, device="cpu", progress=False)  # torch loads more on its first step
+    start = time.perf_counter()
+    with PeakMemory() as memory:
+        if what == "k":
+            with torch.no_grad():
+                objectives.importance_weighted_bound(model, data.binarize(images[:100]), value, generator=torch.Generator().manual_seed(0))
+        else:
+            training.fit(model, images[:value if what == "images" else 30000], epochs=1, device="cpu", progress=False)
+    return {"seconds": time.perf_counter() - start, "megabytes": memory.megabytes}
+
+
+def measure(what, value):
+    """Return seconds and peak resident memory (MB) of one point."""
+    child = subprocess.run([sys.executable, __file__, what, str(value)], capture_output=True, text=True, check=True)
+    return json.loads(child.stdout)
+
+
+def slope(points, name):
+    """Least-squares slope of log(name) against log(value)."""
+    xs, ys = [math.log(p["value"]) for p in points], [math.log(max(p[name], 1e-9)) for p in points]
+    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
+    return round(sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys)) / sum((x - mean_x) ** 2 for x in xs), 2)
+
+
+def series(what, values):
+    """All points of one curve, each the faster of two runs, and the two slopes."""
+    points = []
+    for value in values:
+        point = min((measure(what, value) for _ in range(2)), key=lambda p: p["seconds"])
+        points.append({"value": value, "seconds": round(point["seconds"], 3), "megabytes": round(point["megabytes"], 1)})
+        print(what, points[-1], flush=True)
+    return {"points": points, "slope of time": slope(points, "seconds"), "slope of memory": slope(points, "megabytes")}
+
+
+def main():
+    recording.save("growth", {
+        "one epoch of fit, against the number of images": series("images", IMAGES),
+        "one epoch of fit on 30,000 images, against the latent dimensions": series("latents", LATENTS),
+        "importance-weighted bound of 100 images, against k": series("k", SAMPLES),
+    })
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        print(json.dumps(run_point(sys.argv[1], int(sys.argv[2]))))
+    else:
+        main()

@@ -1,0 +1,155 @@
+"""Write what the benchmarks recorded into README.md and benchmarks/README.md, and draw its figures.
+
+usage: python benchmarks/report.py
+
+Nothing is measured here. Each text stands between two marker lines; a test asserts that both files and the figures agree
+with the JSON files in benchmarks/results/.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import recording
+
+ROOT = Path(__file__).parents[1]
+FIGURES = Path(__file__).parent / "figures"
+START, END = "<!-- written by benchmarks/report.py -->", "<!-- end of what benchmarks/report.py writes -->"
+PUBLISHED = {"vae": ("VAE, k = 1", -86.76, 19), "iwae": ("IWAE, k = 5", -85.54, 22)}  # Burda et al. 2015, table 1: nats, active units
+
+
+def table(head: list[str], rows: list[list]) -> str:
+    """A Markdown table with a header row."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def origin(record: dict) -> str:
+    return f"{record['machine']}, torch {record['versions']['torch']}, {record['date']}"
+
+
+def summary() -> str:
+    """For README.md: the race, its figure, and one line on each of the other benchmarks."""
+    race, limit, series = (recording.load(name) for name in ("time_to_quality", "distance_to_limit", "series"))
+    loss, seconds = race["test loss at the end (nats), median over seeds"], race["seconds to the end, median over seeds"]
+    default = next(row for row in limit["by batch size"] if row["batch"] == limit["default batch"])
+    seeds, epochs = len(race["curves"]["fit"]), {name: len(runs[0]["seconds"]) for name, runs in race["curves"].items()}
+    rows = [[name, epochs[name], seconds[name], race["seconds an epoch, median"][name], loss[name]] for name in ("usual script", "fit")]
+    slowest = max(series["notebooks"], key=lambda row: row["seconds"])
+    return "\n\n".join([
+        f"Measured by `make bench` ({origin(race)}); the records are in `benchmarks/results/`, all tables in "
+        "[benchmarks/README.md](benchmarks/README.md).",
+        f"![{race_alt(race)}](benchmarks/figures/time_to_quality.png)",
+        table(["the same network, the same test loss", "epochs", "seconds", "seconds an epoch", "test loss (nats)"], rows),
+        f"Medians over {seeds} seeds, grey pixels. `fit` reaches the loss of the usual script {race['times faster to the same loss']} times faster; its epoch takes "
+        f"{race['epoch of fit over epoch of the usual script']} of the usual one. Beside a busy process it takes {race['slower beside a busy process, times']} times as long. "
+        f"A step spends {default['share of the limit, grey']:.0%} (grey pixels) or {default['share of the limit, binary']:.0%} (binary) of its time as `torch.mm` alone would. "
+        f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an empty cache, the longest {slowest['seconds']:.0f} s.",
+    ])
+
+
+def race_alt(race: dict) -> str:
+    loss = race["test loss at the end (nats), median over seeds"]
+    seconds = race["seconds to the end, median over seeds"]
+    return (f"Test loss against training time on a logarithmic axis. The usual script ends at {loss['usual script']} nats after {seconds['usual script']:.0f} seconds, "
+            f"fit at {loss['fit']} nats after {seconds['fit']:.1f} seconds.")
+
+
+def growth_alt(growth: dict) -> str:
+    curves = [curve for curve in growth.values() if isinstance(curve, dict) and "points" in curve]
+    slopes = "; ".join(f"{name} {curve['slope of time']} and {curve['slope of memory']}"
+                       for name, curve in zip(("images", "latent dimensions", "k"), curves))
+    return f"Seconds above, peak memory below, against images, latent dimensions and k on logarithmic axes. Slopes of time and memory: {slopes}."
+
+
+def tables() -> str:
+    """For benchmarks/README.md: every table."""
+    limit, tried, series, growth = (recording.load(name) for name in ("distance_to_limit", "tried", "series", "growth"))
+    rows = limit["by batch size"]
+    curves = {name: curve for name, curve in growth.items() if isinstance(curve, dict) and "points" in curve}
+    notebooks = series["notebooks"]
+    parts = [
+        "## Distance to the limit", f"{origin(limit)}, {limit['threads']} threads. The default batch is {limit['default batch']}.",
+        table(list(rows[0]), [list(row.values()) for row in rows]),
+        "Where a step goes, by torch's profiler (binary pixels, default batch; shares of operator time, the profiler's own cost included):",
+        table(["kind", "share"], [[kind, f"{share:.1%}"] for kind, share in limit["where a step goes"].items()]),
+        "## What was tried", f"{origin(tried)}. Batch {tried['batch']}, binary pixels, all variants in turn, the best of many short rounds. A trick that costs clarity goes in only if it saves at least 10 %.",
+        table(["variant", "step (ms)", "saved"], [[name, ms, f"{tried['saved'][name]:.1%}"] for name, ms in tried["step (ms), best round"].items()]),
+        "## Growth", f"{origin(growth)}. Each point in a process of its own; memory is the peak above what was resident before.",
+        f"![{growth_alt(growth)}](figures/growth.png)",
+        table(["what", "slope of time", "slope of memory"], [[name, c["slope of time"], c["slope of memory"]] for name, c in curves.items()]),
+        "## The series", f"{origin(series)}. Each notebook alone, from an empty cache.",
+        table(list(notebooks[0]), [list(row.values()) for row in notebooks]
+              + [["all", series["seconds, all"], "", series["kilobytes, all"]]]),
+    ]
+    return "\n\n".join(parts + published())
+
+
+def published() -> list[str]:
+    """The section on Burda et al.'s table 1, with the runs that are recorded; none recorded, no section."""
+    rows = []
+    for name, (label, nats, units) in PUBLISHED.items():
+        if (recording.RESULTS / f"published_{name}.json").exists():
+            r = recording.load(f"published_{name}")
+            rows.append([label, nats, f"{r['test log-likelihood, 5000 samples (nats)']} ± {r['its standard error']}", units, r["active units"],
+                         r["epochs"], round(r["CPU seconds"] / 60), r["test ELBO (nats)"]])
+    if not rows:
+        return []
+    head = ["model", "published (nats)", "here (nats)", "active units, published", "active units, here", "epochs", "CPU minutes", "test ELBO (nats)"]
+    return ["## Published numbers", "Burda et al. (2015), table 1, one stochastic layer; `make bench-published`. What differs from their protocol stands in "
+            "[published.py](published.py). The standard error is over test images.", table(head, rows)]
+
+
+def draw() -> None:
+    """Draw both figures; each carries the hash of its record, so that a test can tell an old one."""
+    from lecture_utils import plotting  # sets the style
+
+    race, growth = recording.load("time_to_quality"), recording.load("growth")
+    FIGURES.mkdir(exist_ok=True)
+    for name, figure in (("time_to_quality", draw_race(race, plotting)), ("growth", draw_growth(growth, plotting))):
+        figure.savefig(FIGURES / f"{name}.png", metadata={"Source": fingerprint(name)})
+
+
+def fingerprint(name: str) -> str:
+    """SHA-256 of a record as text, whatever the line ends of the checkout."""
+    return hashlib.sha256((recording.RESULTS / f"{name}.json").read_text(encoding="utf-8").encode()).hexdigest()
+
+
+def draw_race(race, plotting):
+    figure, axis = plotting.plt.subplots(figsize=(7, 3.4))
+    for name, color, marker in (("usual script", plotting.COLORS["data"], "s"), ("fit", plotting.COLORS["bound"], "o")):
+        for run in race["curves"][name]:
+            axis.plot(run["seconds"], run["test loss (nats)"], "-", marker=marker, ms=4, lw=1.2, color=color)
+        axis.annotate(name, (run["seconds"][0], run["test loss (nats)"][0]), xytext=(8, 4), textcoords="offset points", color=color)
+    axis.axhline(race["test loss at the end (nats), median over seeds"]["usual script"], color=plotting.COLORS["prior"], ls=":", lw=1)
+    axis.set(xscale="log", xlabel="training time (seconds, logarithmic)", ylabel="test loss (nats an image)")
+    return figure
+
+
+def draw_growth(growth, plotting):
+    curves = [curve for curve in growth.values() if isinstance(curve, dict) and "points" in curve]
+    figure, axes = plotting.plt.subplots(2, 3, figsize=(7, 4.4), sharex="col")
+    for column, (curve, label) in enumerate(zip(curves, ("training images", "latent dimensions", "samples $k$"))):
+        for axis, quantity, slope, color in ((axes[0, column], "seconds", "slope of time", "latent"), (axes[1, column], "megabytes", "slope of memory", "reconstruction")):
+            axis.plot([p["value"] for p in curve["points"]], [p[quantity] for p in curve["points"]], "o-", color=plotting.COLORS[color], ms=4)
+            axis.set(xscale="log", yscale="log", title=f"slope {curve[slope]}")
+            low, high = axis.get_ylim()
+            axis.set_ylim(min(low, high / 30), high * 1.5)  # a flat curve must look flat
+        axes[1, column].set_xlabel(label)
+    axes[0, 0].set_ylabel("seconds")
+    axes[1, 0].set_ylabel("peak memory (MB)")
+    return figure
+
+
+def put_between_markers(path: Path, text: str) -> None:
+    whole = path.read_text(encoding="utf-8")
+    before, after = whole[:whole.index(START) + len(START)], whole[whole.index(END):]
+    scratch = path.with_suffix(".part")
+    scratch.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
+    os.replace(scratch, path)
+
+
+if __name__ == "__main__":
+    draw()
+    put_between_markers(ROOT / "README.md", summary())
+    put_between_markers(ROOT / "benchmarks" / "README.md", tables())

@@ -1,0 +1,58 @@
+"""Seconds, first figure and size of every notebook of the series, each run as a student runs it.
+
+usage: python benchmarks/series.py
+
+Every notebook is executed top to bottom in a kernel of its own, one after another, with an empty cache of trained models.
+"First figure" is the time from starting the kernel to the end of the first cell that shows one.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+import recording
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+TUTORIAL = NOTEBOOKS / "tutorial_7" / "source" / "tutorial_7" / "tutorial_7.ipynb"
+
+
+def has_figure(cell):
+    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+
+
+def run(path):
+    """Execute one notebook and return its three figures."""
+    notebook = nbformat.read(path, as_version=4)
+    first_figure = []
+    start = time.perf_counter()
+
+    def note(cell, **_):
+        if not first_figure and has_figure(cell):
+            first_figure.append(time.perf_counter() - start)
+
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}, on_cell_executed=note).execute()
+    seconds = time.perf_counter() - start
+    return {"notebook": path.stem, "seconds": round(seconds, 1), "first figure (seconds)": round(first_figure[0], 1),
+            "kilobytes": round(path.stat().st_size / 1000)}
+
+
+def main():
+    rows = []
+    for path in [*sorted(NOTEBOOKS.glob("*.ipynb")), TUTORIAL]:
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["LECTURE_CACHE"] = cache
+            rows.append(run(path))
+        print(rows[-1], flush=True)
+    recording.save("series", {"notebooks": rows, "seconds, all": round(sum(row["seconds"] for row in rows), 1),
+                              "kilobytes, all": sum(row["kilobytes"] for row in rows)})
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 1:
+        sys.exit(__doc__)
+    main()

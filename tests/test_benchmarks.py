@@ -1,0 +1,124 @@
+"""The records of the benchmarks: what the READMEs say of them, and that the long runs survive an interruption."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from lecture_utils import models, objectives
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import published
+import recording
+import report
+
+
+@pytest.mark.parametrize("readme, text", [("README.md", report.summary), ("benchmarks/README.md", report.tables)], ids=["README", "benchmarks"])
+def test_the_readmes_state_what_was_recorded(readme, text):
+    whole = (ROOT / readme).read_text(encoding="utf-8")
+    assert whole[whole.index(report.START) + len(report.START):whole.index(report.END)].strip() == text()
+
+
+@pytest.mark.parametrize("name", ["time_to_quality", "growth"])
+def test_the_figures_were_drawn_from_the_present_records(name):
+    with Image.open(report.FIGURES / f"{name}.png") as picture:
+        assert picture.text["Source"] == report.fingerprint(name)
+
+
+def test_fit_ends_at_least_as_well_as_the_usual_script():
+    loss = recording.load("time_to_quality")["test loss at the end (nats), median over seeds"]
+    assert loss["fit"] <= loss["usual script"]
+
+
+def test_a_busy_process_slows_training_in_proportion():
+    # Half of one core of two is lost, and the two threads wait for each other; tenfold is what spinning threads cost.
+    assert recording.load("time_to_quality")["slower beside a busy process, times"] < 4
+
+
+def test_the_memory_of_the_importance_weighted_bound_does_not_grow_with_k():
+    curve = recording.load("growth")["importance-weighted bound of 100 images, against k"]
+    unchunked = 5000 * 100 * 784 * 4 / 1e6  # megabytes of the logits alone, all samples at once
+    assert curve["points"][-1]["value"] == 5000 and curve["points"][-1]["megabytes"] < unchunked / 10
+    assert curve["slope of memory"] < 0.3  # in proportion would be 1
+
+
+@pytest.fixture
+def small():
+    """A small float64 VAE, one image of 6 pixels, and a generator."""
+    torch.manual_seed(0)
+    model = models.VAE(latent_dim=2, hidden=(5,), activation=torch.nn.Tanh, n_pixels=6).double()
+    return model, torch.tensor([[1.0, 0, 1, 1, 0, 1]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_the_doubly_reparameterized_loss_has_the_value_of_the_bound(small, k):
+    model, x = small
+    loss = published.doubly_reparameterized_loss(model, x, k, torch.Generator().manual_seed(3))
+    bound = objectives.importance_weighted_bound(model, x, k, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(loss, -bound, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_doubly_reparameterized_gradient_has_the_expectation_of_the_plain_one(small, k):
+    model, x = small
+    parameters = list(model.parameters())
+    copies = 60
+
+    def gradients(loss):
+        draws = []
+        for seed in range(copies):
+            value = loss(x.expand(200, -1), torch.Generator().manual_seed(seed)).mean()
+            draws.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters)]))
+        return torch.stack(draws)
+
+    plain = gradients(lambda images, g: -objectives.importance_weighted_bound(model, images, k, generator=g))
+    doubly = gradients(lambda images, g: published.doubly_reparameterized_loss(model, images, k, g))
+    error = (plain.var(dim=0) / copies + doubly.var(dim=0) / copies).sqrt()
+    assert ((plain.mean(dim=0) - doubly.mean(dim=0)).abs() < 5 * error + 1e-12).all()
+    encoder = slice(0, sum(p.numel() for p in model.encoder.parameters()))
+    assert doubly[:, encoder].var(dim=0).sum() < plain[:, encoder].var(dim=0).sum()
+
+
+def tiny_run(folder, epochs=3):
+    images = torch.randint(0, 256, (400, 784), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return published.Run("iwae", images, images[:10] / 255, epochs, folder / "run.pt")
+
+
+def test_an_interrupted_run_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
+    whole = tiny_run(tmp_path / "whole")
+    whole.train(progress=False)
+    first, epoch = tiny_run(tmp_path / "parts"), published.Run._epoch
+
+    def stopped(run):
+        if run.record["epochs"] == 2:
+            raise KeyboardInterrupt
+        return epoch(run)
+
+    monkeypatch.setattr(published.Run, "_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        first.train(progress=False)
+    monkeypatch.setattr(published.Run, "_epoch", epoch)
+    second = tiny_run(tmp_path / "parts")
+    assert second.record["epochs"] == 2  # nothing but the interrupted epoch is lost
+    second.train(progress=False)
+    assert second.record["training bound"] == whole.record["training bound"]
+    for a, b in zip(whole.model.parameters(), second.model.parameters()):
+        assert torch.equal(a, b)
+
+
+def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):
+    run = tiny_run(tmp_path, epochs=1)
+    run.train(progress=False)
+    with pytest.raises(SystemExit, match="delete it to start anew"):
+        tiny_run(tmp_path, epochs=2)
+
+
+def test_the_published_architecture_is_that_of_the_paper():
+    shapes = [tuple(layer.weight.shape) for layer in published.build().modules() if isinstance(layer, torch.nn.Linear)]
+    assert sorted(shapes) == sorted([(200, 784), (200, 200), (50, 200), (50, 200), (200, 50), (200, 200), (784, 200)])
+    assert math.isclose(sum(a * b for a, b in shapes), 784 * 200 * 2 + 200 * 200 * 2 + 50 * 200 * 3)
