@@ -3,8 +3,8 @@
 usage: python benchmarks/growth.py
 
 Each point runs in a process of its own. Its memory is the largest resident set while it works, sampled every millisecond,
-less what was resident before: libraries, data and the model. The slope is that of a straight line through the logarithms:
-1 means in proportion, 0 means flat.
+less what was resident before: libraries, data and the model. The slope of time is that of a straight line through the
+logarithms: 1 means in proportion, 0 means flat. Memory is given as its growth with each doubling, since it can be nearly 0.
 """
 
 import json
@@ -66,21 +66,27 @@ def measure(what, value):
     return json.loads(child.stdout)
 
 
-def slope(points, name):
-    """Least-squares slope of log(name) against log(value)."""
-    xs, ys = [math.log(p["value"]) for p in points], [math.log(max(p[name], 1e-9)) for p in points]
+def line(xs, ys):
+    """Slope of the least-squares line through the points."""
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return round(sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys)) / sum((x - mean_x) ** 2 for x in xs), 2)
+    return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys)) / sum((x - mean_x) ** 2 for x in xs)
+
+
+def slopes(points):
+    """How seconds and megabytes grow along the points of one curve."""
+    doublings = [math.log2(point["value"]) for point in points]
+    return {"slope of time": round(line(doublings, [math.log2(point["seconds"]) for point in points]), 2),
+            "memory per doubling (MB)": round(line(doublings, [point["megabytes"] for point in points]), 1) + 0.0}  # no "-0.0"
 
 
 def series(what, values):
-    """All points of one curve, each the faster of two runs, and the two slopes."""
+    """All points of one curve, each the faster of two runs, and their slopes."""
     points = []
     for value in values:
         point = min((measure(what, value) for _ in range(2)), key=lambda p: p["seconds"])
         points.append({"value": value, "seconds": round(point["seconds"], 3), "megabytes": round(point["megabytes"], 1)})
         print(what, points[-1], flush=True)
-    return {"points": points, "slope of time": slope(points, "seconds"), "slope of memory": slope(points, "megabytes")}
+    return {"points": points} | slopes(points)
 
 
 def main():

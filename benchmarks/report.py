@@ -57,9 +57,9 @@ def race_alt(race: dict) -> str:
 
 def growth_alt(growth: dict) -> str:
     curves = [curve for curve in growth.values() if isinstance(curve, dict) and "points" in curve]
-    slopes = "; ".join(f"{name} {curve['slope of time']} and {curve['slope of memory']}"
+    slopes = "; ".join(f"{name} {curve['slope of time']} and {curve['memory per doubling (MB)']} MB"
                        for name, curve in zip(("images", "latent dimensions", "k"), curves))
-    return f"Seconds above, peak memory below, against images, latent dimensions and k on logarithmic axes. Slopes of time and memory: {slopes}."
+    return f"Seconds above, peak memory below, against images, latent dimensions and k. Slope of time, and memory per doubling: {slopes}."
 
 
 def tables() -> str:
@@ -77,7 +77,8 @@ def tables() -> str:
         table(["variant", "step (ms)", "saved"], [[name, ms, f"{tried['saved'][name]:.1%}"] for name, ms in tried["step (ms), best round"].items()]),
         "## Growth", f"{origin(growth)}. Each point in a process of its own; memory is the peak above what was resident before.",
         f"![{growth_alt(growth)}](figures/growth.png)",
-        table(["what", "slope of time", "slope of memory"], [[name, c["slope of time"], c["slope of memory"]] for name, c in curves.items()]),
+        table(["what", "slope of time", "memory per doubling (MB)"],
+              [[name, c["slope of time"], c["memory per doubling (MB)"]] for name, c in curves.items()]),
         "## The series", f"{origin(series)}. Each notebook alone, from an empty cache.",
         table(list(notebooks[0]), [list(row.values()) for row in notebooks]
               + [["all", series["seconds, all"], "", series["kilobytes, all"]]]),
@@ -120,25 +121,34 @@ def draw_race(race, plotting):
     for name, color, marker in (("usual script", plotting.COLORS["data"], "s"), ("fit", plotting.COLORS["bound"], "o")):
         for run in race["curves"][name]:
             axis.plot(run["seconds"], run["test loss (nats)"], "-", marker=marker, ms=4, lw=1.2, color=color)
-        axis.annotate(name, (run["seconds"][0], run["test loss (nats)"][0]), xytext=(8, 4), textcoords="offset points", color=color)
+        axis.annotate(name, (run["seconds"][1], run["test loss (nats)"][1]), xytext=(8, 4), textcoords="offset points", color=color)
     axis.axhline(race["test loss at the end (nats), median over seeds"]["usual script"], color=plotting.COLORS["prior"], ls=":", lw=1)
     axis.set(xscale="log", xlabel="training time (seconds, logarithmic)", ylabel="test loss (nats an image)")
+    _ticks(axis.xaxis, [2, 5, 10, 20, 50])
     return figure
 
 
 def draw_growth(growth, plotting):
     curves = [curve for curve in growth.values() if isinstance(curve, dict) and "points" in curve]
-    figure, axes = plotting.plt.subplots(2, 3, figsize=(7, 4.4), sharex="col")
+    figure, axes = plotting.plt.subplots(2, 3, figsize=(7, 4.4), sharex="col", sharey="row")
     for column, (curve, label) in enumerate(zip(curves, ("training images", "latent dimensions", "samples $k$"))):
-        for axis, quantity, slope, color in ((axes[0, column], "seconds", "slope of time", "latent"), (axes[1, column], "megabytes", "slope of memory", "reconstruction")):
-            axis.plot([p["value"] for p in curve["points"]], [p[quantity] for p in curve["points"]], "o-", color=plotting.COLORS[color], ms=4)
-            axis.set(xscale="log", yscale="log", title=f"slope {curve[slope]}")
-            low, high = axis.get_ylim()
-            axis.set_ylim(min(low, high / 30), high * 1.5)  # a flat curve must look flat
-        axes[1, column].set_xlabel(label)
+        values = [point["value"] for point in curve["points"]]
+        time, memory = axes[:, column]
+        time.plot(values, [point["seconds"] for point in curve["points"]], "o-", color=plotting.COLORS["latent"], ms=4)
+        time.set(xscale="log", yscale="log", title=f"slope {curve['slope of time']}")
+        memory.plot(values, [point["megabytes"] for point in curve["points"]], "s--", color=plotting.COLORS["reconstruction"], ms=4)
+        memory.set(xlabel=label, title=f"{curve['memory per doubling (MB)']} MB per doubling", ylim=(0, 150))
+        _ticks(memory.xaxis, [value for i, value in enumerate(values) if i % 3 == 0])
+    _ticks(axes[0, 0].yaxis, [0.1, 0.3, 1, 3])
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak memory (MB)")
     return figure
+
+
+def _ticks(axis, values):
+    """Plain numbers at just these values of a logarithmic axis."""
+    axis.set_ticks(values, [f"{value:g}" if value < 1e4 else f"{value / 1000:g}k" for value in values])
+    axis.set_ticks([], minor=True)
 
 
 def put_between_markers(path: Path, text: str) -> None:
