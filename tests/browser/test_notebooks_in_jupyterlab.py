@@ -13,7 +13,7 @@ from .conftest import ROOT
 SERIES = [path.name for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
 TUTORIAL, RELEASE = (f"tutorial_7/{kind}/tutorial_7/tutorial_7.ipynb" for kind in ("source", "release"))
 TRAINING, TRAINING_CELL = "06_training_on_mnist.ipynb", "training.fit(model, mnist.train_images"
-SLOW = ("01", "10", "09", "tutorial_7/source", "06", "07", "08")  # started first, so that no reader has to wait at the end
+FIRST = ("tutorial_7/release", "01", "10", "09", "tutorial_7/source", "06", "07", "08")  # what the first test asks for, then the slow ones
 EVERY = pytest.mark.parametrize("name", [*SERIES, TUTORIAL], ids=lambda name: Path(name).stem)
 
 
@@ -37,8 +37,8 @@ def readings(request, browser_path, server):
 
     def turn(name):
         """First what need not wait for nbval, the slow ones before the others; then the rest in nbval's order."""
-        slowness = next((place for place, start in enumerate(SLOW) if name.startswith(start)), len(SLOW))
-        return (1, name) if has_run[name] else (0, slowness, name)
+        place = next((place for place, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
+        return (1, name) if has_run[name] else (0, place, name)
 
     pool = ThreadPoolExecutor(lab.READERS)
     yield {name: pool.submit(read, name) for name in sorted(asked, key=turn)}
