@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from statistics import linear_regression
 
 import psutil
 import recording
@@ -66,17 +67,11 @@ def measure(what, value):
     return json.loads(child.stdout)
 
 
-def line(xs, ys):
-    """Slope of the least-squares line through the points."""
-    mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys)) / sum((x - mean_x) ** 2 for x in xs)
-
-
 def slopes(points):
     """How seconds and megabytes grow along the points of one curve."""
     doublings = [math.log2(point["value"]) for point in points]
-    return {"slope of time": round(line(doublings, [math.log2(point["seconds"]) for point in points]), 2),
-            "memory per doubling (MB)": round(line(doublings, [point["megabytes"] for point in points]), 1) + 0.0}  # no "-0.0"
+    return {"slope of time": round(linear_regression(doublings, [math.log2(point["seconds"]) for point in points]).slope, 2),
+            "memory per doubling (MB)": round(linear_regression(doublings, [point["megabytes"] for point in points]).slope, 1) + 0.0}  # no "-0.0"
 
 
 def series(what, values):

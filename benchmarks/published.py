@@ -14,26 +14,23 @@ over quiet hours of a machine in use, start it with the operating system's lowes
 Writes benchmarks/results/published_<name>.json and .safetensors when it is done.
 """
 
-import json
 import math
 import os
-import platform
 import sys
 import time
-from datetime import date
-from pathlib import Path
 
 from lecture_utils import data, evaluation, models, objectives, training
 
+import recording
 import torch
 from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
-RESULTS = Path(__file__).parent / "results"
 SAMPLES = {"vae": 1, "iwae": 5}  # k of the training objective
 EPOCHS = {"vae": 1200, "iwae": 800}
 BATCH_SIZE, LEARNING_RATE = 200, 2e-3
+EVALUATION_SAMPLES = 5000
 TEST_EVERY, TEST_IMAGES, TEST_SAMPLES = 50, 2000, 100  # of the curve; nothing is chosen by it
 
 
@@ -128,20 +125,16 @@ def main(name):
     test_images = data.binary_test_set(mnist)
     run = Run(name, mnist.train_images, test_images, EPOCHS[name], training.cache_dir() / "published" / f"{name}.pt")
     run.train()
-    estimate = evaluation.log_likelihood_on(run.model, test_images, n_samples=5000)
+    estimate = evaluation.log_likelihood_on(run.model, test_images, n_samples=EVALUATION_SAMPLES)
     elbo = evaluation.elbo_on(run.model, test_images)
-    record = {
-        "date": date.today().isoformat(), "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "threads": torch.get_num_threads(), "python": platform.python_version(), "torch": torch.__version__,
-        "k": SAMPLES[name], "batch size": BATCH_SIZE, "learning rate": LEARNING_RATE,
+    recording.save(f"published_{name}", {
+        "threads": torch.get_num_threads(), "k": SAMPLES[name], "batch size": BATCH_SIZE, "learning rate": LEARNING_RATE,
         "test log-likelihood, 5000 samples (nats)": round(estimate.mean, 3), "its standard error": round(estimate.standard_error, 3),
         "test ELBO (nats)": round(elbo.mean, 3), "active units": int(evaluation.active_units(run.model, test_images).sum()),
         **run.record,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    save_file(run.model.state_dict(), RESULTS / f"published_{name}.safetensors")
-    (RESULTS / f"published_{name}.json").write_text(json.dumps(record, indent=1) + "\n")
-    print({key: value for key, value in record.items() if not isinstance(value, (list, dict))})
+    })
+    save_file(run.model.state_dict(), recording.RESULTS / f"published_{name}.safetensors")
+    print(f"{estimate.mean:.2f} ± {estimate.standard_error:.2f} nats on the test images, by {EVALUATION_SAMPLES} samples")
 
 
 if __name__ == "__main__":

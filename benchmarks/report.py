@@ -55,10 +55,14 @@ def race_alt(race: dict) -> str:
             f"fit at {loss['fit']} nats after {seconds['fit']:.1f} seconds.")
 
 
+def curves_of(growth: dict) -> dict:
+    """The three curves of the record, without its date, machine and versions."""
+    return {name: curve for name, curve in growth.items() if "points" in curve}
+
+
 def growth_alt(growth: dict) -> str:
-    curves = [curve for curve in growth.values() if isinstance(curve, dict) and "points" in curve]
     slopes = "; ".join(f"{name} {curve['slope of time']} and {curve['memory per doubling (MB)']} MB"
-                       for name, curve in zip(("images", "latent dimensions", "k"), curves))
+                       for name, curve in zip(("images", "latent dimensions", "k"), curves_of(growth).values()))
     return f"Seconds above, peak memory below, against images, latent dimensions and k. Slope of time, and memory per doubling: {slopes}."
 
 
@@ -66,7 +70,6 @@ def tables() -> str:
     """For benchmarks/README.md: every table."""
     limit, tried, series, growth = (recording.load(name) for name in ("distance_to_limit", "tried", "series", "growth"))
     rows = limit["by batch size"]
-    curves = {name: curve for name, curve in growth.items() if isinstance(curve, dict) and "points" in curve}
     notebooks = series["notebooks"]
     parts = [
         "## Distance to the limit", f"{origin(limit)}, {limit['threads']} threads. The default batch is {limit['default batch']}.",
@@ -78,7 +81,7 @@ def tables() -> str:
         "## Growth", f"{origin(growth)}. Each point in a process of its own; memory is the peak above what was resident before.",
         f"![{growth_alt(growth)}](figures/growth.png)",
         table(["what", "slope of time", "memory per doubling (MB)"],
-              [[name, c["slope of time"], c["memory per doubling (MB)"]] for name, c in curves.items()]),
+              [[name, c["slope of time"], c["memory per doubling (MB)"]] for name, c in curves_of(growth).items()]),
         "## The series", f"{origin(series)}. Each notebook alone, from an empty cache.",
         table(list(notebooks[0]), [list(row.values()) for row in notebooks]
               + [["all", series["seconds, all"], "", series["kilobytes, all"]]]),
@@ -129,9 +132,8 @@ def draw_race(race, plotting):
 
 
 def draw_growth(growth, plotting):
-    curves = [curve for curve in growth.values() if isinstance(curve, dict) and "points" in curve]
     figure, axes = plotting.plt.subplots(2, 3, figsize=(7, 4.4), sharex="col", sharey="row")
-    for column, (curve, label) in enumerate(zip(curves, ("training images", "latent dimensions", "samples $k$"))):
+    for column, (curve, label) in enumerate(zip(curves_of(growth).values(), ("training images", "latent dimensions", "samples $k$"))):
         values = [point["value"] for point in curve["points"]]
         time, memory = axes[:, column]
         time.plot(values, [point["seconds"] for point in curve["points"]], "o-", color=plotting.COLORS["latent"], ms=4)

@@ -49,23 +49,22 @@ def eight_pixels_a_draw(images, generator):
     return (threshold.view(torch.uint8).view(images.shape) < images).float()
 
 
-def library_loss(model, x, generator):
-    return objectives.negative_elbo(model, x, generator)
+def unchecked_cross_entropy(logits, x):
+    """objectives.bernoulli_log_likelihood without its look at the pixels, negative."""
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=-1)
 
 
-def own_cross_entropy_loss(model, x, generator):
-    mu, logvar = model.encode(x)
-    logits = model.decode(objectives.reparameterize(mu, logvar, generator))
-    return CrossEntropy.apply(logits, x) + objectives.gaussian_kl(mu, logvar)
+def loss_with(cross_entropy):
+    """Return objectives.negative_elbo with another cross-entropy (logits, x) -> [B]."""
+    def loss(model, x, generator):
+        mu, logvar = model.encode(x)
+        logits = model.decode(objectives.reparameterize(mu, logvar, generator))
+        return cross_entropy(logits, x) + objectives.gaussian_kl(mu, logvar)
+
+    return loss
 
 
-def unchecked_loss(model, x, generator):
-    mu, logvar = model.encode(x)
-    logits = model.decode(objectives.reparameterize(mu, logvar, generator))
-    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(dim=-1) + objectives.gaussian_kl(mu, logvar)
-
-
-def stepper(images, model=models.VAE, loss=library_loss, draw=data.binarize, schedule=True, optimiser=True):
+def stepper(images, model=models.VAE, loss=objectives.negative_elbo, draw=data.binarize, schedule=True, optimiser=True):
     """Return a function that does one training step on the given rows, as `fit` does it but for what is varied."""
     model, generator = model(), torch.Generator().manual_seed(0)
     adam = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True)
@@ -86,8 +85,8 @@ def stepper(images, model=models.VAE, loss=library_loss, draw=data.binarize, sch
 VARIANTS = {
     "as it is": {},
     "one linear layer for mu and logvar": {"model": OneHead},
-    "cross-entropy as one autograd function": {"loss": own_cross_entropy_loss},
-    "no check of the pixels": {"loss": unchecked_loss},
+    "cross-entropy as one autograd function": {"loss": loss_with(CrossEntropy.apply)},
+    "no check of the pixels": {"loss": loss_with(unchecked_cross_entropy)},
     "eight binary pixels from one 64-bit draw": {"draw": eight_pixels_a_draw},
     "no learning-rate schedule": {"schedule": False},
     "no optimiser": {"optimiser": False, "schedule": False},
