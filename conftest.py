@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 from nbval.plugin import IPyNbCell
 
+pytest_plugins = ["tests.started_early"]
 CACHE = Path(__file__).parent / ".cache" / "tests"
 BROWSER_TESTS = Path(__file__).parent / "tests" / "browser"
 SOLUTION = re.compile(r"<details>\s*<summary>.*?</summary>(.*?)</details>", re.DOTALL)
@@ -42,15 +43,16 @@ def pytest_collection_finish(session):
 
 
 def turn(item):
-    """First the unit tests, then the notebooks, then the browser tests, on the models that the notebooks trained.
+    """First the notebooks; then the unit tests, while browsers still read the notebooks; then the tests of what they read.
 
-    One browser test comes before the notebooks: from then on browsers read, beside nbval, each notebook that it is done with.
+    One browser test comes before all: from then on browsers read, beside nbval, each notebook that it is done with, on the
+    models that it trained.
     """
     if isinstance(item, IPyNbCell):
-        return 2
+        return 1
     if BROWSER_TESTS in item.path.parents:
-        return 1 if item.get_closest_marker("before_notebooks") else 3
-    return 0
+        return 0 if item.get_closest_marker("before_notebooks") else 3
+    return 2
 
 
 def pytest_runtest_teardown(item, nextitem):

@@ -20,9 +20,8 @@ EVERY_NOTEBOOK = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 
 
 @pytest.fixture(scope="session")
-def pages():
+def pages(site):
     """Every page of the site, parsed: {path in the site: document}."""
-    site = book_site.site()
     return {path.relative_to(site).as_posix(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
             for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
 
@@ -47,8 +46,8 @@ def words(text):
     return " ".join(text.split())
 
 
-def test_builds_without_a_warning_and_without_a_network():
-    _, process = book_site.build()
+def test_builds_without_a_warning_and_without_a_network(built):
+    _, process = built
     assert process.returncode == 0 and process.stderr == "", process.stderr
 
 
@@ -79,8 +78,8 @@ def references(page):
             yield tag, tag[attribute]
 
 
-def test_every_link_and_every_anchor_leads_somewhere(pages):
-    site, broken, seen = book_site.site(), [], 0
+def test_every_link_and_every_anchor_leads_somewhere(pages, site):
+    broken, seen = [], 0
     anchors = {name: {tag["id"] for tag in page.find_all(id=True)} for name, page in pages.items()}
     for name, page in pages.items():
         for tag, url in references(page):
@@ -95,8 +94,7 @@ def test_every_link_and_every_anchor_leads_somewhere(pages):
     assert not broken and seen > 1000
 
 
-def test_nothing_is_loaded_from_another_host(pages):
-    site = book_site.site()
+def test_nothing_is_loaded_from_another_host(pages, site):
     for name, page in pages.items():
         loaded = [url for tag, url in references(page) if tag.name != "a"]
         assert (loaded or name == "index.html") and not [url for url in loaded if re.match(r"(https?:)?//", url)], name
@@ -121,10 +119,10 @@ def test_every_image_has_alt_text(articles):
 
 
 @EVERY_NOTEBOOK
-def test_a_notebooks_page_links_to_the_notebook(path, page):
+def test_a_notebooks_page_links_to_the_notebook(path, page, site):
     links = page.select("a.btn-download-source-button")
     assert len(links) == 1 and links[0]["href"].endswith(path.name)
-    folder = (book_site.site() / path.relative_to(ROOT)).parent
+    folder = (site / path.relative_to(ROOT)).parent
     assert (folder / links[0]["href"]).read_bytes() == path.read_bytes()
 
 

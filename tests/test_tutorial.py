@@ -239,10 +239,8 @@ class Graded(NamedTuple):
     class_seconds: float
 
 
-@pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def grade(folder):
     """Follow the lecturers' page, every command as it is written there; meanwhile, one run of nbgrader grades the class."""
-    folder = tmp_path_factory.mktemp("graded")
     course, class_course = course_copy(folder / "course"), course_copy(folder / "class")
 
     shell("nbgrader generate_assignment tutorial_7 --force", class_course)

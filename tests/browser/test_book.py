@@ -30,9 +30,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address():
+def address(site):
     """The address of a local server of the built site."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=book_site.site()))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -89,9 +89,9 @@ def test_a_page_fits_the_screen_with_all_formulas_typeset(address, open_page, na
     assert page.evaluate("document.documentElement.scrollWidth") == page.viewport_size["width"]
 
 
-def test_works_from_files_without_a_server(open_page):
-    page = open_page((book_site.site() / "book/run.html").as_uri())
-    page.goto((book_site.site() / "index.html").as_uri())
+def test_works_from_files_without_a_server(open_page, site):
+    page = open_page((site / "book/run.html").as_uri())
+    page.goto((site / "index.html").as_uri())
     page.wait_for_url("**/book/index.html")
     page.get_by_role("link", name="The KL term").first.click()
     page.wait_for_url(f"**/{CHAPTER}")
