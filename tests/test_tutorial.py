@@ -307,8 +307,9 @@ def test_what_cannot_be_read_is_named_at_the_end(graded):
 
 
 def test_time_and_output_are_limited(graded):
-    # two cells run into the limit, and one is waited for once more; the rest is seven starts of Python with torch
-    assert graded.class_seconds < 3 * CELL_LIMIT + 7 * 30
+    # Two cells run into the limit, and one is waited for once more. By the configuration's own limit of 120 seconds these
+    # alone would take longer than the whole class may, other tests running beside it.
+    assert graded.class_seconds < 3 * 120
     for student in CLASS:
         assert (graded.class_course / "autograded" / student / NAME).stat().st_size < 4e6
 
