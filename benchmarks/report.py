@@ -15,6 +15,7 @@ import recording
 ROOT = Path(__file__).parents[1]
 FIGURES = Path(__file__).parent / "figures"
 START, END = "<!-- written by benchmarks/report.py -->", "<!-- end of what benchmarks/report.py writes -->"
+ESTIMATE = "test log-likelihood, 5000 samples (nats)"
 PUBLISHED = {"vae": ("VAE, k = 1", -86.76, 19), "iwae": ("IWAE, k = 5", -85.54, 22)}  # Burda et al. 2015, table 1: nats, active units
 
 
@@ -45,6 +46,7 @@ def summary() -> str:
         f"{race['epoch of fit over epoch of the usual script']} of the usual one. Beside a busy process it takes {race['slower beside a busy process, times']} times as long. "
         f"A step spends {default['share of the limit, grey']:.0%} (grey pixels) or {default['share of the limit, binary']:.0%} (binary) of its time as `torch.mm` alone would. "
         f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an empty cache, the longest {slowest['seconds']:.0f} s.",
+        *published_sentence(),
     ])
 
 
@@ -89,34 +91,53 @@ def tables() -> str:
     return "\n\n".join(parts + published())
 
 
+def runs() -> dict:
+    """The recorded runs of Burda et al.'s table 1: {name: record}."""
+    return {name: recording.load(f"published_{name}") for name in PUBLISHED if (recording.RESULTS / f"published_{name}.json").exists()}
+
+
+def published_sentence() -> list[str]:
+    """For README.md; none recorded, no sentence."""
+    found = [f"{PUBLISHED[name][0]}: {r[ESTIMATE]:.2f} ± {r['its standard error']:.2f} nats (published: {PUBLISHED[name][1]}), {r['CPU seconds'] / 60:.0f} minutes of one core"
+             for name, r in runs().items()]
+    return ["Test log-likelihood of Burda et al. (2015), table 1, trained anew by `make bench-published`: " + "; ".join(found) + "."] if found else []
+
+
 def published() -> list[str]:
     """The section on Burda et al.'s table 1, with the runs that are recorded; none recorded, no section."""
-    rows = []
-    for name, (label, nats, units) in PUBLISHED.items():
-        if (recording.RESULTS / f"published_{name}.json").exists():
-            r = recording.load(f"published_{name}")
-            rows.append([label, nats, f"{r['test log-likelihood, 5000 samples (nats)']} ± {r['its standard error']}", units, r["active units"],
-                         r["epochs"], round(r["CPU seconds"] / 60), r["test ELBO (nats)"]])
+    rows = [[label, nats, f"{r[ESTIMATE]} ± {r['its standard error']}", units, r["active units"], r["epochs"], round(r["CPU seconds"] / 60), r["test ELBO (nats)"]]
+            for (label, nats, units), r in ((PUBLISHED[name], r) for name, r in runs().items())]
     if not rows:
         return []
-    head = ["model", "published (nats)", "here (nats)", "active units, published", "active units, here", "epochs", "CPU minutes", "test ELBO (nats)"]
+    head = ["model", "published (nats)", "here (nats)", "active units, published", "active units, here", "epochs", "minutes of one core", "test ELBO (nats)"]
     return ["## Published numbers", "Burda et al. (2015), table 1, one stochastic layer; `make bench-published`. What differs from their protocol stands in "
-            "[published.py](published.py). The standard error is over test images.", table(head, rows)]
+            "[published.py](published.py). The standard error is over test images.", table(head, rows), f"![{published_alt()}](figures/published.png)"]
+
+
+def published_alt() -> str:
+    """The last point of each curve, in words."""
+    ends = [f"the {PUBLISHED[name][0]} ends at {list(r['test bound'].values())[-1]:.2f}" for name, r in runs().items()]
+    return ("Importance-weighted bound of 100 samples on 2000 test images against minutes of one core, above dotted lines at the published figures: "
+            + ", ".join(ends) + " nats.")
 
 
 def draw() -> None:
-    """Draw both figures; each carries the hash of its record, so that a test can tell an old one."""
+    """Draw the figures; each carries the hash of its records, so that a test can tell an old one."""
     from lecture_utils import plotting  # sets the style
 
-    race, growth = recording.load("time_to_quality"), recording.load("growth")
+    figures = {"time_to_quality": draw_race(recording.load("time_to_quality"), plotting), "growth": draw_growth(recording.load("growth"), plotting)}
+    if runs():
+        figures["published"] = draw_published(runs(), plotting)
     FIGURES.mkdir(exist_ok=True)
-    for name, figure in (("time_to_quality", draw_race(race, plotting)), ("growth", draw_growth(growth, plotting))):
+    for name, figure in figures.items():
         figure.savefig(FIGURES / f"{name}.png", metadata={"Source": fingerprint(name)})
 
 
-def fingerprint(name: str) -> str:
-    """SHA-256 of a record as text, whatever the line ends of the checkout."""
-    return hashlib.sha256((recording.RESULTS / f"{name}.json").read_text(encoding="utf-8").encode()).hexdigest()
+def fingerprint(figure: str) -> str:
+    """SHA-256 of the records behind a figure, as text, whatever the line ends of the checkout."""
+    records = [f"published_{name}" for name in runs()] if figure == "published" else [figure]
+    text = "".join((recording.RESULTS / f"{name}.json").read_text(encoding="utf-8") for name in records)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def draw_race(race, plotting):
@@ -144,6 +165,21 @@ def draw_growth(growth, plotting):
     _ticks(axes[0, 0].yaxis, [0.1, 0.3, 1, 3])
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak memory (MB)")
+    return figure
+
+
+def draw_published(runs, plotting):
+    figure, axis = plotting.plt.subplots(figsize=(7, 3.4))
+    for (name, record), color, marker in zip(runs.items(), (plotting.COLORS["bound"], plotting.COLORS["reconstruction"]), "os"):
+        label, nats, _ = PUBLISHED[name]
+        minutes = [int(epoch) * record["CPU seconds"] / record["epochs"] / 60 for epoch in record["test bound"]]
+        values = list(record["test bound"].values())
+        axis.plot(minutes, values, "-", marker=marker, ms=4, lw=1.2, color=color)
+        axis.annotate(label, (minutes[-1], values[-1]), xytext=(6, -3), textcoords="offset points", color=color)
+        axis.axhline(nats, color=color, ls=":", lw=1)
+        axis.text(1, nats + 0.15, f"published, 5000 samples: {nats}".replace("-", "\u2212"), color=color, fontsize=9)
+    longest = max(record["CPU seconds"] for record in runs.values()) / 60
+    axis.set(xlabel="minutes of one core", ylabel="test bound, 100 samples (nats)", ylim=(-96, -84.5), xlim=(0, 1.2 * longest))
     return figure
 
 

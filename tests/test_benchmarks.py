@@ -1,6 +1,5 @@
 """The records of the benchmarks: what the READMEs say of them, and that the long runs survive an interruption."""
 
-import math
 import sys
 from pathlib import Path
 
@@ -24,7 +23,7 @@ def test_the_readmes_state_what_was_recorded(readme, text):
     assert whole[whole.index(report.START) + len(report.START):whole.index(report.END)].strip() == text()
 
 
-@pytest.mark.parametrize("name", ["time_to_quality", "growth"])
+@pytest.mark.parametrize("name", ["time_to_quality", "growth", "published"])
 def test_the_figures_were_drawn_from_the_present_records(name):
     with Image.open(report.FIGURES / f"{name}.png") as picture:
         assert picture.text["Source"] == report.fingerprint(name)
@@ -84,18 +83,30 @@ def test_the_doubly_reparameterized_gradient_has_the_expectation_of_the_plain_on
     assert doubly[:, encoder].var(dim=0).sum() < plain[:, encoder].var(dim=0).sum()
 
 
-def tiny_run(folder, epochs=3):
+def cycles(*epochs):
+    return [published.Cycle(n, peak, 0.3) for n, peak in zip(epochs, (2e-3, 1e-3))]
+
+
+def tiny_run(folder, *epochs):
     images = torch.randint(0, 256, (400, 784), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return published.Run("iwae", images, images[:10] / 255, epochs, folder / "run.pt")
+    return published.Run("iwae", images, images[:10] / 255, cycles(*epochs), folder / "run.pt")
 
 
-def test_an_interrupted_run_goes_on_and_ends_where_an_uninterrupted_one_does(tmp_path, monkeypatch):
-    whole = tiny_run(tmp_path / "whole")
+def assert_same_end(run, other):
+    assert run.record["training bound"] == other.record["training bound"]
+    assert run.optimizer.state_dict()["param_groups"] == other.optimizer.state_dict()["param_groups"]
+    for a, b in zip(run.model.parameters(), other.model.parameters()):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_an_interrupted_run_goes_on_and_ends_where_an_uninterrupted_one_does(after, tmp_path, monkeypatch):
+    whole = tiny_run(tmp_path / "whole", 2, 2)
     whole.train(progress=False)
-    first, epoch = tiny_run(tmp_path / "parts"), published.Run._epoch
+    first, epoch = tiny_run(tmp_path / "parts", 2, 2), published.Run._epoch
 
     def stopped(run):
-        if run.record["epochs"] == 2:
+        if run.record["epochs"] == after:
             raise KeyboardInterrupt
         return epoch(run)
 
@@ -103,22 +114,33 @@ def test_an_interrupted_run_goes_on_and_ends_where_an_uninterrupted_one_does(tmp
     with pytest.raises(KeyboardInterrupt):
         first.train(progress=False)
     monkeypatch.setattr(published.Run, "_epoch", epoch)
-    second = tiny_run(tmp_path / "parts")
-    assert second.record["epochs"] == 2  # nothing but the interrupted epoch is lost
+    second = tiny_run(tmp_path / "parts", 2, 2)
+    assert second.record["epochs"] == after  # nothing but the interrupted epoch is lost
     second.train(progress=False)
-    assert second.record["training bound"] == whole.record["training bound"]
-    for a, b in zip(whole.model.parameters(), second.model.parameters()):
-        assert torch.equal(a, b)
+    assert_same_end(second, whole)
+
+
+def test_a_cycle_can_be_added_to_a_finished_run(tmp_path):
+    whole = tiny_run(tmp_path / "whole", 2, 2)
+    whole.train(progress=False)
+    tiny_run(tmp_path / "parts", 2).train(progress=False)
+    longer = tiny_run(tmp_path / "parts", 2, 2)
+    longer.train(progress=False)
+    assert_same_end(longer, whole)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_in_each_cycle(tmp_path, monkeypatch):
+    run, rates, epoch = tiny_run(tmp_path, 6, 6), [], published.Run._epoch
+    monkeypatch.setattr(published.Run, "_epoch", lambda run: rates.append(run.optimizer.param_groups[0]["lr"]) or epoch(run))
+    run.train(progress=False)
+    for cycle, peak in ((rates[:6], 2e-3), (rates[6:], 1e-3)):
+        assert cycle[0] == pytest.approx(peak / 25)
+        top = cycle.index(max(cycle))
+        assert 0.8 * peak < cycle[top] <= peak and cycle == sorted(cycle[:top]) + sorted(cycle[top:], reverse=True)
+        assert cycle[-1] < 0.2 * peak
 
 
 def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):
-    run = tiny_run(tmp_path, epochs=1)
-    run.train(progress=False)
+    tiny_run(tmp_path, 1).train(progress=False)
     with pytest.raises(SystemExit, match="delete it to start anew"):
-        tiny_run(tmp_path, epochs=2)
-
-
-def test_the_published_architecture_is_that_of_the_paper():
-    shapes = [tuple(layer.weight.shape) for layer in published.build().modules() if isinstance(layer, torch.nn.Linear)]
-    assert sorted(shapes) == sorted([(200, 784), (200, 200), (50, 200), (50, 200), (200, 50), (200, 200), (784, 200)])
-    assert math.isclose(sum(a * b for a, b in shapes), 784 * 200 * 2 + 200 * 200 * 2 + 50 * 200 * 3)
+        tiny_run(tmp_path, 2)

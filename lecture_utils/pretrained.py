@@ -1,0 +1,37 @@
+"""The two models of Burda et al. (2015), table 1, one stochastic layer, as `make bench-published` trained them."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from lecture_utils import models
+
+NAMES = ("vae", "iwae")
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+
+
+def build() -> models.VAE:
+    """Return the architecture of Burda et al. (2015), section 5, untrained: 784-200-200-50 with tanh units."""
+    return models.VAE(latent_dim=50, hidden=(200, 200), activation=nn.Tanh)
+
+
+def load(name: str) -> tuple[models.VAE, dict]:
+    """Return a trained model, on the CPU and in evaluation mode, and the record of its training.
+
+    `name` is "vae" (trained on the ELBO) or "iwae" (on the importance-weighted bound with k = 5). The record, a JSON file
+    beside the weights, holds epochs, time, curves in nats, and the estimate with 5000 samples.
+    Raises ValueError for another name, OSError for a missing or damaged file.
+    """
+    if name not in NAMES:
+        raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(NAMES)}.")
+    model, file = build(), FOLDER / f"published_{name}"
+    try:
+        model.load_state_dict(load_file(file.with_suffix(".safetensors")))
+        record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise OSError(f"{file}.safetensors or its record, {file.name}.json, is missing or damaged ({error}). "
+                      f"Fetch both again: git checkout -- benchmarks/results. Or train anew: make bench-published.") from error
+    return model.eval(), record

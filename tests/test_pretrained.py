@@ -1,0 +1,75 @@
+"""The models of the published table: the kept weights are those of the records, and a damaged file is named with its mend."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from lecture_utils import data, evaluation, pretrained
+
+EVERY_MODEL = pytest.mark.parametrize("name", pretrained.NAMES)
+PUBLISHED = {"vae": -86.76, "iwae": -85.54}  # nats, Burda et al. 2015, table 1
+
+
+def test_the_architecture_is_that_of_the_paper():
+    shapes = [tuple(layer.weight.shape) for layer in pretrained.build().modules() if isinstance(layer, torch.nn.Linear)]
+    assert sorted(shapes) == sorted([(200, 784), (200, 200), (50, 200), (50, 200), (200, 50), (200, 200), (784, 200)])
+    assert sum(isinstance(layer, torch.nn.Tanh) for layer in pretrained.build().modules()) == 4
+
+
+@EVERY_MODEL
+def test_the_weights_are_those_of_the_record(name):
+    model, record = pretrained.load(name)
+    x = data.binary_test_set(data.load_mnist())
+    assert evaluation.elbo_on(model, x).mean == pytest.approx(record["test ELBO (nats)"], abs=0.01)
+    assert int(evaluation.active_units(model, x).sum()) == record["active units"]
+    assert not model.training
+    assert (pretrained.FOLDER / f"published_{name}.safetensors").stat().st_size < 2e6
+
+
+@EVERY_MODEL
+def test_the_published_figure_is_reached(name):
+    record = pretrained.load(name)[1]
+    assert record["test log-likelihood, 5000 samples (nats)"] >= PUBLISHED[name]
+
+
+def test_the_curve_and_the_cost_are_recorded():
+    for name in pretrained.NAMES:
+        record = pretrained.load(name)[1]
+        assert len(record["training bound"]) == record["epochs"] and len(record["test bound"]) == record["epochs"] // 50
+        assert record["CPU seconds"] <= 2 * 75 * 60  # 75 minutes of a machine with two cores
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="'gan': choose one of vae, iwae"):
+        pretrained.load("gan")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the VAE's files, from which `load` reads."""
+    for file in pretrained.FOLDER.glob("published_vae.*"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    return tmp_path
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize("damage", [cut, lambda file: file.unlink(), lambda file: file.write_bytes(b"")], ids=["cut", "missing", "empty"])
+@pytest.mark.parametrize("kind", ["safetensors", "json"])
+def test_a_damaged_or_missing_file_is_named_with_its_mend(folder, kind, damage):
+    damage(folder / f"published_vae.{kind}")
+    with pytest.raises(OSError, match=r"(?s)published_vae.*git checkout -- benchmarks/results"):
+        pretrained.load("vae")
+
+
+def test_weights_of_another_architecture_are_named_with_their_mend(folder):
+    from safetensors.torch import save_file
+    save_file({"to_mu.weight": torch.zeros(50, 200)}, folder / "published_vae.safetensors")
+    with pytest.raises(OSError, match=r"(?s)published_vae.*git checkout -- benchmarks/results"):
+        pretrained.load("vae")
+    assert json.loads((folder / "published_vae.json").read_text())["k"] == 1  # the record was not touched
