@@ -170,12 +170,13 @@ def draw_growth(growth, plotting):
 
 def draw_published(runs, plotting):
     figure, axis = plotting.plt.subplots(figsize=(7, 3.4))
-    for (name, record), color, marker in zip(runs.items(), (plotting.COLORS["bound"], plotting.COLORS["reconstruction"]), "os"):
+    colors = (plotting.COLORS["bound"], plotting.COLORS["reconstruction"])
+    for (name, record), color, marker, below in zip(runs.items(), colors, "os", (3, 16)):  # the second label clear of its line
         label, nats, _ = PUBLISHED[name]
         minutes = [int(epoch) * record["CPU seconds"] / record["epochs"] / 60 for epoch in record["test bound"]]
         values = list(record["test bound"].values())
         axis.plot(minutes, values, "-", marker=marker, ms=4, lw=1.2, color=color)
-        axis.annotate(label, (minutes[-1], values[-1]), xytext=(6, -3), textcoords="offset points", color=color)
+        axis.annotate(label, (minutes[-1], values[-1]), xytext=(6, -below), textcoords="offset points", color=color)
         axis.axhline(nats, color=color, ls=":", lw=1)
         axis.text(1, nats + 0.15, f"published, 5000 samples: {nats}".replace("-", "\u2212"), color=color, fontsize=9)
     longest = max(record["CPU seconds"] for record in runs.values()) / 60
