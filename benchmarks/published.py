@@ -11,8 +11,7 @@ the doubly reparameterized estimator (Tucker et al. 2019), which has the same ex
 torch's own initial weights, with the output bias at the mean image. The VAE's second cycle was added when the first had
 ended at -86.52 nats: above the published figure, but below what we had set out to reach.
 
-Each run saves its whole state after every epoch: interrupt it, start it again, and it goes on from there. To spread a run
-over quiet hours of a machine in use, start it with the operating system's lowest priority (Linux: chrt --idle 0 ...).
+Each run saves its whole state after every epoch: interrupt it, start it again, and it goes on from there.
 Writes benchmarks/results/published_<name>.json and .safetensors when it is done.
 """
 
