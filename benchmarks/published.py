@@ -31,7 +31,6 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 
-
 class Cycle(NamedTuple):
     """A rise and fall of the learning rate: along cosines to its peak, in a share `warm_up` of the epochs, and down."""
 
@@ -75,7 +74,6 @@ class Run:
         self.model.set_output_bias(data.to_grey(images).mean(dim=0), len(images))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.0, fused=True)  # the schedule sets the rate
         self.record = {"epochs": 0, "seconds": 0.0, "CPU seconds": 0.0, "training bound": [], "test bound": {}}
-        self._start_cycle(cycles[0])
         if checkpoint.exists():
             self._load()
 
@@ -129,8 +127,9 @@ class Run:
     def _load(self):
         """Take up a saved run of these cycles, or of the first of them."""
         state = torch.load(self.checkpoint, weights_only=True)
-        if state["cycles"] != [tuple(cycle) for cycle in self.cycles[:len(state["cycles"])]]:
+        if state["cycles"] != self.cycles[:len(state["cycles"])]:
             raise SystemExit(f"{self.checkpoint} is of a run of other cycles, {state['cycles']}: delete it to start anew.")
+        self._start_cycle(self.cycles[0])  # whichever: the saved state goes over it
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.generator.set_state(state["generator"])

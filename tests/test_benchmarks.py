@@ -46,6 +46,18 @@ def test_the_memory_of_the_importance_weighted_bound_does_not_grow_with_k():
     assert curve["memory per doubling (MB)"] < unchunked / 100
 
 
+@pytest.mark.parametrize("name, record", report.runs().items(), ids=report.PUBLISHED)
+def test_the_published_figure_is_reached(name, record):
+    _, nats, _ = report.PUBLISHED[name]
+    assert record[report.ESTIMATE] >= nats
+
+
+@pytest.mark.parametrize("record", report.runs().values(), ids=report.PUBLISHED)
+def test_the_curve_and_the_cost_are_recorded(record):
+    assert len(record["training bound"]) == record["epochs"] and len(record["test bound"]) == record["epochs"] // 50
+    assert record["CPU seconds"] <= 2 * 75 * 60  # 75 minutes of a machine with two cores
+
+
 @pytest.fixture
 def small():
     """A small float64 VAE, one image of 6 pixels, and a generator."""
