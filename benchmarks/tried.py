@@ -8,14 +8,14 @@ but the most that a cheaper Adam could save.
 
 import time
 
-from lecture_utils import data, models, objectives
+from lecture_utils import data, models, objectives, training
 
 import recording
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-BATCH, ROUNDS, STEPS = 256, 20, 20
+BATCH, ROUNDS, STEPS = 256, 40, 6
 
 
 class OneHead(models.VAE):
@@ -67,8 +67,8 @@ def loss_with(cross_entropy):
 def stepper(images, model=models.VAE, loss=objectives.negative_elbo, draw=data.binarize, schedule=True, optimiser=True):
     """Return a function that does one training step on the given rows, as `fit` does it but for what is varied."""
     model, generator = model(), torch.Generator().manual_seed(0)
-    adam = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=1e-2, total_steps=10**6)
+    adam = torch.optim.Adam(training.layer_rates(model, 1e-2), betas=(0.9, 0.99), eps=1e-4, fused=True)
+    cycle = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: training.one_cycle(step, 10**6))
 
     def step(rows):
         losses = loss(model, draw(images.index_select(0, rows), generator), generator)

@@ -30,6 +30,7 @@ class Autoencoder(nn.Module):
                  n_pixels: int = 784, seed: int = 0):
         super().__init__()
         self.latent_dim, self.n_pixels = latent_dim, n_pixels
+        self.register_buffer("mean_image", torch.zeros(n_pixels))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build(hidden, activation)
@@ -69,17 +70,19 @@ class Autoencoder(nn.Module):
         return LossTerms(reconstruction, torch.zeros_like(reconstruction))
 
     @torch.no_grad()
-    def set_output_bias(self, pixel_means: torch.Tensor, n_images: int) -> None:
-        """Start the output bias at the log-odds of the mean image [D], as if it had been seen once more off and on.
+    def set_mean_image(self, mean_image: torch.Tensor, n_images: int) -> None:
+        """Tell both ends of the network the mean image [D] of its n_images training images, before the training.
 
-        The decoder then starts as the best model of independent pixels; the first epoch is not spent on finding it.
-        Raises ValueError if the number of pixels is not that of the model.
+        The encoder subtracts it from its input. (LeCun et al. 1998, "Efficient BackProp": Adam converges faster on
+        centred inputs. The functions the encoder can be are the same: the shift could be moved into its first bias.)
+        The output bias becomes its log-odds, as if each pixel had been seen once more off and on: the decoder starts as
+        the best model of independent pixels. Raises ValueError if the number of pixels is not that of the model.
         """
-        if pixel_means.shape != (self.n_pixels,):
-            raise ValueError(f"The images have {pixel_means.shape[-1]} pixels, but the model was built for {self.n_pixels}: "
-                             f"build it with n_pixels={pixel_means.shape[-1]}.")
-        p = (pixel_means * n_images + 1) / (n_images + 2)
-        self.to_logits.bias.copy_(torch.logit(p))
+        if mean_image.shape != (self.n_pixels,):
+            raise ValueError(f"The images have {mean_image.shape[-1]} pixels, but the model was built for {self.n_pixels}: "
+                             f"build it with n_pixels={mean_image.shape[-1]}.")
+        self.mean_image.copy_(mean_image)
+        self.to_logits.bias.copy_(torch.logit((mean_image * n_images + 1) / (n_images + 2)))
 
     def _hidden(self, x):
         if x.dim() != 2 or x.shape[1] != self.n_pixels:
@@ -87,7 +90,7 @@ class Autoencoder(nn.Module):
                              "Flatten images with x.flatten(1).")
         if not x.is_floating_point():
             raise ValueError(f"x is {x.dtype}, but must be float in [0, 1]: use binarize(images) or to_grey(images).")
-        return self.encoder(x)
+        return self.encoder(x - self.mean_image)
 
 
 class DenoisingAutoencoder(Autoencoder):

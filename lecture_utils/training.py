@@ -48,7 +48,8 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
     `images` is uint8 [N, D], or float [N, D] in [0, 1]. `pixels` is "binary" (a fresh Bernoulli draw each time an image
     is seen) or "grey" (the intensities themselves). `loss(model, x, generator)` returns nats per example, [B]: this is
     where a beta, another likelihood or the importance-weighted bound enter. `on_epoch(model)` is called after each epoch.
-    The optimiser is Adam with a one-cycle learning rate (Smith and Topin 2018) that peaks at `learning_rate`.
+    The optimiser is Adam; the learning rate rises and falls in one cycle (`one_cycle`) with a peak of `learning_rate`,
+    adapted to each layer (`layer_rates`). The mean image goes into the model first (`set_mean_image`).
 
     The stop button (KeyboardInterrupt) ends training early: the model stays usable and `history.interrupted` is True.
     Raises ValueError for bad arguments or images, FloatingPointError if the loss stops being finite.
@@ -58,11 +59,13 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
     model.to(device)
     images = images.to(device)
     generator = torch.Generator(device).manual_seed(seed)
-    model.set_output_bias(_pixel_means(images), len(images))
+    model.set_mean_image(_mean_image(images), len(images))
 
     steps = -(-len(images) // batch_size)  # per epoch, the last short batch included
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=learning_rate, total_steps=epochs * steps)
+    # eps: a pixel that is nearly always off has tiny gradients. With the usual 1e-8 Adam turns them into full steps, and
+    # images with noise at such a pixel get codes that are far off (notebook 07 measures how far).
+    optimizer = torch.optim.Adam(layer_rates(model, learning_rate), betas=(0.9, 0.99), eps=1e-4, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, epochs * steps))
     history, start = History(), time.perf_counter()
     bar = tqdm(total=epochs * steps, disable=not progress, leave=False, unit="step")
     try:
@@ -95,6 +98,22 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
     return history
 
 
+def layer_rates(model: torch.nn.Module, learning_rate: float) -> list[dict]:
+    """Return the parameters by layer for an optimiser, each with its learning rate: that of 400 inputs is `learning_rate`.
+
+    A layer with n inputs starts with weights of size 1/sqrt(n), and Adam moves every weight by about its learning rate.
+    Rates in proportion to 1/sqrt(n) therefore change all layers by the same share of themselves.
+    """
+    layers = [layer for layer in model.modules() if list(layer.parameters(recurse=False))]
+    return [{"params": list(layer.parameters(recurse=False)),
+             "lr": learning_rate * (400 / getattr(layer, "in_features", 400)) ** 0.5} for layer in layers]
+
+
+def one_cycle(step: int, n_steps: int, warm_up: float = 0.1) -> float:
+    """Return the share of the peak learning rate at `step` of `n_steps`: a straight rise during `warm_up`, a straight fall to 0."""
+    return min(1.0, (step + 1) / (warm_up * n_steps), (1 - step / n_steps) / (1 - warm_up))
+
+
 def _check_arguments(images, epochs, batch_size, pixels):
     if pixels not in ("binary", "grey"):
         raise ValueError(f'pixels must be "binary" or "grey", got {pixels!r}.')
@@ -112,7 +131,7 @@ def _check_arguments(images, epochs, batch_size, pixels):
         raise ValueError(f"images are {images.dtype}, expected uint8 (0..255) or float in [0, 1].")
 
 
-def _pixel_means(images, chunk=1000):
+def _mean_image(images, chunk=1000):
     """Mean intensity of each pixel in [0, 1], shape [D]; in chunks that fit the cache, ten times as fast as in one piece."""
     return sum(data.to_grey(part).sum(dim=0) for part in images.split(chunk)) / len(images)
 

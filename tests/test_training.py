@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lecture_utils import data, evaluation, models, training
+from lecture_utils import data, evaluation, models, objectives, training
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,59 @@ def test_five_binary_epochs_reach_102_5_nats_and_the_importance_weighted_estimat
 
 def test_training_starts_as_the_best_model_of_independent_pixels(mnist):
     model = models.VAE(hidden=(20,), latent_dim=2)
-    model.set_output_bias(data.to_grey(mnist.train_images).mean(dim=0), len(mnist.train_images))
+    model.set_mean_image(data.to_grey(mnist.train_images).mean(dim=0), len(mnist.train_images))
     logits = model.to_logits.bias
     p = data.to_grey(mnist.train_images).double().mean(dim=0)
     expected = (p * 60000 + 1) / 60002
     assert torch.allclose(torch.sigmoid(logits).double(), expected, atol=1e-6)
     assert torch.isfinite(logits).all()  # pixels that are always off included
+
+
+def test_the_encoder_sees_the_pixels_less_their_mean_and_computes_what_a_shifted_first_bias_would(mnist):
+    centred, shifted = models.VAE(hidden=(20,), latent_dim=2), models.VAE(hidden=(20,), latent_dim=2)
+    mean_image = data.to_grey(mnist.train_images).mean(dim=0)
+    centred.set_mean_image(mean_image, len(mnist.train_images))
+    with torch.no_grad():
+        shifted.encoder[0].bias -= shifted.encoder[0].weight @ mean_image
+    x = data.to_grey(mnist.test_images[:100])
+    for a, b in zip(centred.encode(x), shifted.encode(x)):
+        assert torch.allclose(a, b, atol=1e-5)
+    seen = []
+    centred.encoder.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
+    centred.encode(data.to_grey(mnist.train_images))
+    assert seen[0].mean(dim=0).abs().max() < 1e-6
+
+
+def test_adam_moves_every_layer_by_the_same_share_of_its_initial_weights(mnist):
+    """Adam's first step moves each weight by its learning rate; a layer of n inputs starts uniform in +-1/sqrt(n)."""
+    model = models.VAE(hidden=(100,), latent_dim=7)
+    layers = training.layer_rates(model, 1e-3)
+    before = [layer["params"][0].detach().clone() for layer in layers]
+    optimizer = torch.optim.Adam(layers)
+    objectives.negative_elbo(model, data.to_grey(mnist.train_images[:500])).mean().backward()
+    optimizer.step()
+    shares = [(layer["params"][0] - start).abs().max() * start.shape[1] ** 0.5 for layer, start in zip(layers, before)]
+    assert torch.stack(shares).tolist() == pytest.approx([1e-3 * 400**0.5] * 5, rel=0.01)
+
+
+def test_every_parameter_has_a_rate_also_those_of_no_layer():
+    model = models.VAE(hidden=(9,), latent_dim=2)
+    model.log_sigma = torch.nn.Parameter(torch.zeros(()))
+    layers = training.layer_rates(model, 0.5)
+    given = [parameter for layer in layers for parameter in layer["params"]]
+    assert {id(parameter) for parameter in given} == {id(parameter) for parameter in model.parameters()}
+    assert len(given) == len(list(model.parameters()))
+    assert next(layer["lr"] for layer in layers if layer["params"][0] is model.log_sigma) == 0.5
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 9, 10, 11, 1175])
+def test_the_rate_rises_in_a_tenth_of_the_steps_and_falls_to_nearly_zero(n_steps):
+    rates = [training.one_cycle(step, n_steps) for step in range(n_steps)]
+    peak = rates.index(max(rates))
+    assert rates[:peak + 1] == sorted(rates[:peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert 0 < min(rates) and max(rates) <= 1 and peak <= n_steps / 10
+    assert n_steps < 10 or rates[-1] == pytest.approx(1 / (0.9 * n_steps)) and max(rates) > 0.9
+    assert training.one_cycle(n_steps, n_steps) == 0
 
 
 def test_recorded_loss_is_the_mean_over_images_whatever_the_last_batch(mnist):
