@@ -215,3 +215,36 @@ def test_diffusion_refuses_nan_and_shapes_that_do_not_fit():
         previews.fit_diffusion(denoiser, torch.zeros(10, 3), torch.zeros(10, 3), **CPU)
     with pytest.raises(ValueError, match=r"expected \[B, 2\]"):
         denoiser(torch.zeros(4, 3), torch.ones(4, dtype=torch.int64))
+
+
+# What is trained once
+
+
+def test_a_gan_is_trained_once_and_then_restored_with_its_record(tmp_path, monkeypatch):
+    monkeypatch.setenv("LECTURE_CACHE", str(tmp_path))
+    calls = []
+
+    def once(depends_on):
+        networks = [previews.Generator(seed=1), previews.Discriminator(seed=1)]
+
+        def fit():
+            calls.append(1)
+            return previews.fit_gan(*networks, IMAGES, **CPU)
+
+        return networks, previews.fit_once("gan", networks, depends_on, fit)
+
+    (generator, discriminator), record = once([IMAGES])
+    (restored, its_opponent), again = once([IMAGES])
+    assert len(calls) == 1 and again == record and len(record.losses) > 0
+    for own, twin in [(generator, restored), (discriminator, its_opponent)]:
+        assert all(torch.equal(value, twin.state_dict()[name]) for name, value in own.state_dict().items())
+        assert not own.training and not twin.training
+    once([IMAGES[:-1]])
+    assert len(calls) == 2  # other images, another training
+
+
+def test_an_interrupted_gan_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("LECTURE_CACHE", str(tmp_path))
+    networks = [previews.Generator(), _StopsAtCall(6)]
+    record = previews.fit_once("gan", networks, [IMAGES], lambda: previews.fit_gan(*networks, IMAGES, **CPU))
+    assert record.interrupted and list(tmp_path.iterdir()) == []
