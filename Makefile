@@ -58,7 +58,7 @@ notebooks: $(VENV)/installed-test
 	$(BIN)/python tools/notebooks.py
 
 bench: $(VENV)/installed-test
-	for name in time_to_quality distance_to_limit tried growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in time_to_quality recipe distance_to_limit tried growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-published: $(VENV)/installed-test
 	for name in vae iwae; do $(BIN)/python benchmarks/published.py $$name || exit 1; done

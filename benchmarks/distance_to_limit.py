@@ -17,7 +17,7 @@ import recording
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-BATCHES, ROUNDS, STEPS = (128, 256, 512, 1024), 7, 60
+BATCHES, ROUNDS, STEPS = (128, 256, 512, 1024), 5, 60
 DEFAULT = 256  # fit's own batch size
 
 

@@ -19,8 +19,8 @@ import psutil
 import recording
 
 IMAGES = (7500, 15000, 30000, 60000)
-LATENTS = (2, 5, 10, 20, 50, 100, 200)
-SAMPLES = (50, 100, 200, 500, 1000, 2000, 5000)
+LATENTS = (2, 20, 200)
+SAMPLES = (50, 500, 5000)
 
 
 class PeakMemory:

@@ -70,10 +70,15 @@ def growth_alt(growth: dict) -> str:
 
 def tables() -> str:
     """For benchmarks/README.md: every table."""
-    limit, tried, series, growth = (recording.load(name) for name in ("distance_to_limit", "tried", "series", "growth"))
+    recipe, limit, tried, series, growth = (recording.load(name) for name in ("recipe", "distance_to_limit", "tried", "series", "growth"))
     rows = limit["by batch size"]
     notebooks = series["notebooks"]
     parts = [
+        "## What makes fit's epochs count",
+        f"{origin(recipe)}. The test loss (grey pixels, nats) after {recipe['epochs']} epochs of `fit` with one part left out; for each seed, and the median. Notebook 06 explains the parts.",
+        table(["variant", *(f"seed {seed}" for seed in range(len(recipe["test loss (nats)"]["as it is"]))), "median", "lost"],
+              [[name, *values, recipe["median (nats)"][name], f"{recipe['median (nats)'][name] - recipe['median (nats)']['as it is']:.2f}"]
+               for name, values in recipe["test loss (nats)"].items()]),
         "## Distance to the limit", f"{origin(limit)}, {limit['threads']} threads. The default batch is {limit['default batch']}.",
         table(list(rows[0]), [list(row.values()) for row in rows]),
         "Where a step goes, by torch's profiler (binary pixels, default batch; shares of operator time, the profiler's own cost included):",
@@ -142,7 +147,7 @@ def draw_race(race, plotting):
     for name, color, marker in (("usual script", plotting.COLORS["data"], "s"), ("fit", plotting.COLORS["bound"], "o")):
         for run in race["curves"][name]:
             axis.plot(run["seconds"], run["test loss (nats)"], "-", marker=marker, ms=4, lw=1.2, color=color)
-        axis.annotate(name, (run["seconds"][1], run["test loss (nats)"][1]), xytext=(8, 4), textcoords="offset points", color=color)
+        axis.annotate(name, (run["seconds"][0], run["test loss (nats)"][0]), xytext=(8, 4), textcoords="offset points", color=color)
     axis.axhline(race["test loss at the end (nats), median over seeds"]["usual script"], color=plotting.COLORS["prior"], ls=":", lw=1)
     axis.set(xscale="log", xlabel="training time (seconds, logarithmic)", ylabel="test loss (nats an image)")
     _ticks(axis.xaxis, [2, 5, 10, 20, 50])
@@ -158,7 +163,7 @@ def draw_growth(growth, plotting):
         time.set(xscale="log", yscale="log", title=f"slope {curve['slope of time']}")
         memory.plot(values, [point["megabytes"] for point in curve["points"]], "s--", color=plotting.COLORS["reconstruction"], ms=4)
         memory.set(xlabel=label, title=f"{curve['memory per doubling (MB)']} MB per doubling", ylim=(0, 150))
-        _ticks(memory.xaxis, [value for i, value in enumerate(values) if i % 3 == 0])
+        _ticks(memory.xaxis, values[::3] if len(values) > 3 else values)
     _ticks(axes[0, 0].yaxis, [0.1, 0.3, 1, 3])
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("peak memory (MB)")
