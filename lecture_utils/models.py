@@ -73,8 +73,8 @@ class Autoencoder(nn.Module):
     def set_mean_image(self, mean_image: torch.Tensor, n_images: int) -> None:
         """Tell both ends of the network the mean image [D] of its n_images training images, before the training.
 
-        The encoder subtracts it from its input. (LeCun et al. 1998, "Efficient BackProp": Adam converges faster on
-        centred inputs. The functions the encoder can be are the same: the shift could be moved into its first bias.)
+        The encoder subtracts it from its input: training converges faster on centred inputs (LeCun et al. 1998,
+        "Efficient BackProp"). What the encoder can compute is the same, since its first bias could hold the shift.
         The output bias becomes its log-odds, as if each pixel had been seen once more off and on: the decoder starts as
         the best model of independent pixels. Raises ValueError if the number of pixels is not that of the model.
         """

@@ -109,9 +109,12 @@ def layer_rates(model: torch.nn.Module, learning_rate: float) -> list[dict]:
              "lr": learning_rate * (400 / getattr(layer, "in_features", 400)) ** 0.5} for layer in layers]
 
 
-def one_cycle(step: int, n_steps: int, warm_up: float = 0.1) -> float:
-    """Return the share of the peak learning rate at `step` of `n_steps`: a straight rise during `warm_up`, a straight fall to 0."""
-    return min(1.0, (step + 1) / (warm_up * n_steps), (1 - step / n_steps) / (1 - warm_up))
+def one_cycle(step: int, n_steps: int) -> float:
+    """Return the share of the peak learning rate at `step` of `n_steps`, after Smith and Topin (2018).
+
+    A straight rise in the first tenth of the steps, then a straight fall to 0.
+    """
+    return min(1.0, 10 * (step + 1) / n_steps, (1 - step / n_steps) / 0.9)
 
 
 def _check_arguments(images, epochs, batch_size, pixels):
