@@ -62,8 +62,8 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
     model.set_mean_image(_mean_image(images), len(images))
 
     steps = -(-len(images) // batch_size)  # per epoch, the last short batch included
-    # eps: a pixel that is nearly always off has tiny gradients. With the usual 1e-8 Adam turns them into full steps, and
-    # images with noise at such a pixel get codes that are far off (notebook 07 measures how far).
+    # eps: a pixel that is nearly always off has tiny gradients. With the usual 1e-8 Adam turns them into full steps, its
+    # weights run away, and noise at such a pixel throws the code far off (section "Robustness to noise" of notebook 07).
     optimizer = torch.optim.Adam(layer_rates(model, learning_rate), betas=(0.9, 0.99), eps=1e-4, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, epochs * steps))
     history, start = History(), time.perf_counter()
