@@ -71,8 +71,7 @@ class Run:
     def __init__(self, name, images, test_images, cycles, checkpoint):
         self.name, self.images, self.test_images, self.cycles, self.checkpoint = name, images, test_images, cycles, checkpoint
         self.model, self.generator = pretrained.build(), torch.Generator().manual_seed(0)
-        self.model.set_mean_image(data.to_grey(images).mean(dim=0), len(images))
-        self.model.mean_image.zero_()  # the recorded runs were made without centred pixels
+        self.model.set_output_bias(data.to_grey(images).mean(dim=0), len(images))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.0, fused=True)  # the schedule sets the rate
         self.record = {"epochs": 0, "seconds": 0.0, "CPU seconds": 0.0, "training bound": [], "test bound": {}}
         if checkpoint.exists():

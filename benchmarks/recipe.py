@@ -14,25 +14,14 @@ from lecture_utils import data, evaluation, models, training
 import recording
 from time_to_quality import FIT_EPOCHS, SEEDS
 
-set_mean_image = models.VAE.set_mean_image
-
-
-def not_centred(model, mean_image, n_images):
-    set_mean_image(model, mean_image, n_images)
-    model.mean_image.zero_()
-
-
-def no_bias(model, mean_image, n_images):
-    model.mean_image.copy_(mean_image)
-
 
 def one_rate(model, learning_rate):
     return [{"params": list(model.parameters()), "lr": learning_rate}]
 
 
 VARIANTS = {
-    "pixels not centred": lambda: patch.object(models.VAE, "set_mean_image", not_centred),
-    "output bias not at the mean image": lambda: patch.object(models.VAE, "set_mean_image", no_bias),
+    "pixels not centred": lambda: patch.object(models.VAE, "center_inputs"),
+    "output bias not at the mean image": lambda: patch.object(models.VAE, "set_output_bias"),
     "one learning rate for all layers": lambda: patch.object(training, "layer_rates", one_rate),
     "learning rate constant after its rise": lambda: patch.object(training, "one_cycle", lambda step, n_steps: min(1.0, 10 * (step + 1) / n_steps)),
 }

@@ -70,19 +70,28 @@ class Autoencoder(nn.Module):
         return LossTerms(reconstruction, torch.zeros_like(reconstruction))
 
     @torch.no_grad()
-    def set_mean_image(self, mean_image: torch.Tensor, n_images: int) -> None:
-        """Tell both ends of the network the mean image [D] of its n_images training images, before the training.
+    def set_output_bias(self, mean_image: torch.Tensor, n_images: int) -> None:
+        """Start the output bias at the log-odds of the mean image [D], as if it had been seen once more off and on.
 
-        The encoder subtracts it from its input: training converges faster on centred inputs (LeCun et al. 1998,
-        "Efficient BackProp"). What the encoder can compute is the same, since its first bias could hold the shift.
-        The output bias becomes its log-odds, as if each pixel had been seen once more off and on: the decoder starts as
-        the best model of independent pixels. Raises ValueError if the number of pixels is not that of the model.
+        The decoder then starts as the best model of independent pixels; the first epoch is not spent on finding it.
+        Raises ValueError if the number of pixels is not that of the model.
         """
-        if mean_image.shape != (self.n_pixels,):
-            raise ValueError(f"The images have {mean_image.shape[-1]} pixels, but the model was built for {self.n_pixels}: "
-                             f"build it with n_pixels={mean_image.shape[-1]}.")
-        self.mean_image.copy_(mean_image)
+        self._require_one_image(mean_image)
         self.to_logits.bias.copy_(torch.logit((mean_image * n_images + 1) / (n_images + 2)))
+
+    def center_inputs(self, mean_image: torch.Tensor) -> None:
+        """Let the encoder subtract the mean image [D] from its input, before the training.
+
+        Training converges faster on centred inputs (LeCun et al. 1998, "Efficient BackProp"). What the encoder can compute
+        is the same, since its first bias could hold the shift. Raises ValueError as `set_output_bias` does.
+        """
+        self._require_one_image(mean_image)
+        self.mean_image.copy_(mean_image)
+
+    def _require_one_image(self, image):
+        if image.shape != (self.n_pixels,):
+            raise ValueError(f"The images have {image.shape[-1]} pixels, but the model was built for {self.n_pixels}: "
+                             f"build it with n_pixels={image.shape[-1]}.")
 
     def _hidden(self, x):
         if x.dim() != 2 or x.shape[1] != self.n_pixels:

@@ -49,7 +49,7 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
     is seen) or "grey" (the intensities themselves). `loss(model, x, generator)` returns nats per example, [B]: this is
     where a beta, another likelihood or the importance-weighted bound enter. `on_epoch(model)` is called after each epoch.
     The optimiser is Adam; the learning rate rises and falls in one cycle (`one_cycle`) with a peak of `learning_rate`,
-    adapted to each layer (`layer_rates`). The mean image goes into the model first (`set_mean_image`).
+    adapted to each layer (`layer_rates`). The model starts from the mean image (`set_output_bias`, `center_inputs`).
 
     The stop button (KeyboardInterrupt) ends training early: the model stays usable and `history.interrupted` is True.
     Raises ValueError for bad arguments or images, FloatingPointError if the loss stops being finite.
@@ -59,7 +59,9 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
     model.to(device)
     images = images.to(device)
     generator = torch.Generator(device).manual_seed(seed)
-    model.set_mean_image(_mean_image(images), len(images))
+    mean_image = _mean_image(images)
+    model.set_output_bias(mean_image, len(images))
+    model.center_inputs(mean_image)
 
     steps = -(-len(images) // batch_size)  # per epoch, the last short batch included
     # eps: a pixel that is nearly always off has tiny gradients. With the usual 1e-8 Adam turns them into full steps, its

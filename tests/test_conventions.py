@@ -116,7 +116,9 @@ def test_the_recorded_loss_does_not_depend_on_the_batch_size(images, noise_from_
     recorded = {size: fit(models.VAE(**SMALL), images, batch_size=size, learning_rate=0.0, pixels="grey", epochs=1).loss[0]
                 for size in (7, 64, 299, 300)}
     model = models.VAE(**SMALL)
-    model.set_mean_image(images.float().mean(0) / 255, len(images))
+    mean_image = images.float().mean(0) / 255
+    model.set_output_bias(mean_image, len(images))
+    model.center_inputs(mean_image)
     exact = objectives.negative_elbo(model, images / 255).mean().item()
     assert all(value == pytest.approx(exact, rel=1e-5) for value in recorded.values())
 

@@ -30,7 +30,7 @@ def test_five_binary_epochs_reach_102_5_nats_and_the_importance_weighted_estimat
 
 def test_training_starts_as_the_best_model_of_independent_pixels(mnist):
     model = models.VAE(hidden=(20,), latent_dim=2)
-    model.set_mean_image(data.to_grey(mnist.train_images).mean(dim=0), len(mnist.train_images))
+    model.set_output_bias(data.to_grey(mnist.train_images).mean(dim=0), len(mnist.train_images))
     logits = model.to_logits.bias
     p = data.to_grey(mnist.train_images).double().mean(dim=0)
     expected = (p * 60000 + 1) / 60002
@@ -41,7 +41,7 @@ def test_training_starts_as_the_best_model_of_independent_pixels(mnist):
 def test_the_encoder_sees_the_pixels_less_their_mean_and_computes_what_a_shifted_first_bias_would(mnist):
     centred, shifted = models.VAE(hidden=(20,), latent_dim=2), models.VAE(hidden=(20,), latent_dim=2)
     mean_image = data.to_grey(mnist.train_images).mean(dim=0)
-    centred.set_mean_image(mean_image, len(mnist.train_images))
+    centred.center_inputs(mean_image)
     with torch.no_grad():
         shifted.encoder[0].bias -= shifted.encoder[0].weight @ mean_image
     x = data.to_grey(mnist.test_images[:100])
@@ -51,6 +51,13 @@ def test_the_encoder_sees_the_pixels_less_their_mean_and_computes_what_a_shifted
     centred.encoder.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0]))
     centred.encode(data.to_grey(mnist.train_images))
     assert seen[0].mean(dim=0).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("shape", [(1,), (783,)])
+def test_a_mean_image_of_other_pixels_is_refused(shape):
+    model = models.VAE(hidden=(20,), latent_dim=2)
+    with pytest.raises(ValueError, match="the model was built for 784"):
+        model.center_inputs(torch.zeros(shape))
 
 
 def test_adam_moves_every_layer_by_the_same_share_of_its_initial_weights(mnist):
