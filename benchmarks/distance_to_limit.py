@@ -4,12 +4,16 @@ usage: python benchmarks/distance_to_limit.py
 
 A step of the VAE (784-400-20-400-784) is a list of matrix products: for each linear layer one forward, one for the
 gradient of its weights, and one for that of its input (not for the first layer). The limit is the time `torch.mm` needs
-for just these products, at the same shapes and in the same run. The step's own time is that of `fit` itself, grey and
-binary pixels, per step over a quarter of an epoch. Both are measured in turn, several times; the medians are compared.
+for just these products, at the same shapes and in the same run, on the float32 matrices that the weights and pixels are.
+`fit` rounds the factors to bfloat16 where that is fast (`training.mixed_precision`), so the step is also timed without
+that, and `torch.mm` also on bfloat16 matrices: two more shares, like against like. The step's own time is that of `fit`
+itself, grey and binary pixels, over 60 steps. All are measured in turn, several times; the medians are compared.
 """
 
+import contextlib
 import statistics
 import time
+from unittest.mock import patch
 
 from lecture_utils import data, models, training
 
@@ -45,29 +49,45 @@ def seconds_of_step(images, batch, pixels):
     return history.seconds[0] / STEPS
 
 
+def seconds_of_float32_step(images, batch, pixels):
+    with patch.object(training, "mixed_precision", lambda device: contextlib.nullcontext()):
+        return seconds_of_step(images, batch, pixels)
+
+
 def measure(images, batch):
     """The medians over rounds for one batch size: milliseconds of the products and of the steps, and their ratios."""
-    operands = [(torch.randn(m, k), torch.randn(k, n)) for m, k, n in products(models.VAE(), batch)]
-    seconds_of_products(operands)
-    rounds = [(seconds_of_products(operands), seconds_of_step(images, batch, "grey"), seconds_of_step(images, batch, "binary"))
-              for _ in range(ROUNDS)]
-    limit, grey, binary = (statistics.median(column) for column in zip(*rounds))
-    multiply_adds = sum(m * k * n for m, k, n in products(models.VAE(), batch))
+    shapes = products(models.VAE(), batch)
+    operands = [(torch.randn(m, k), torch.randn(k, n)) for m, k, n in shapes]
+    rounded = [(a.bfloat16(), b.bfloat16()) for a, b in operands]
+    timed = {
+        "torch.mm alone (ms)": lambda: seconds_of_products(operands),
+        "torch.mm alone, bfloat16 (ms)": lambda: seconds_of_products(rounded),
+        "step, grey pixels (ms)": lambda: seconds_of_step(images, batch, "grey"),
+        "step, binary pixels (ms)": lambda: seconds_of_step(images, batch, "binary"),
+        "step, grey pixels, float32 (ms)": lambda: seconds_of_float32_step(images, batch, "grey"),
+    }
+    for run in timed.values():
+        run()  # once for nothing: the first run of a shape prepares the others
+    rounds = [{name: 1e3 * run() for name, run in timed.items()} for _ in range(ROUNDS)]
+    ms = {name: statistics.median(values[name] for values in rounds) for name in timed}
+    limit, grey = ms["torch.mm alone (ms)"], ms["step, grey pixels (ms)"]
     return {
-        "batch": batch, "multiply-adds a step (millions)": round(multiply_adds / 1e6, 1),
-        "torch.mm alone (ms)": round(1e3 * limit, 2), "step, grey pixels (ms)": round(1e3 * grey, 2),
-        "step, binary pixels (ms)": round(1e3 * binary, 2),
-        "share of the limit, grey": round(limit / grey, 3), "share of the limit, binary": round(limit / binary, 3),
+        "batch": batch, "multiply-adds a step (millions)": round(sum(m * k * n for m, k, n in shapes) / 1e6, 1),
+        **{name: round(value, 2) for name, value in ms.items()},
+        "share of the limit, grey": round(limit / grey, 3),
+        "share of the limit, binary": round(limit / ms["step, binary pixels (ms)"], 3),
+        "share of the limit, grey, both float32": round(limit / ms["step, grey pixels, float32 (ms)"], 3),
+        "share of the limit, grey, both bfloat16": round(ms["torch.mm alone, bfloat16 (ms)"] / grey, 3),
     }
 
 
 KINDS = {  # of the profiler's operators, by the first part of the name that fits
-    "matrix products": ("aten::mm", "aten::addmm"),
+    "matrix products": ("aten::mm", "aten::addmm", "aten::mkldnn_linear"),
     "Adam and its schedule": ("aten::_fused_adam_", "Optimizer.", "aten::_foreach"),
     "drawing the binary pixels": ("aten::random_",),
     "cross-entropy, forward and backward": ("aten::log_sigmoid", "aten::binary_cross_entropy", "aten::sigmoid", "aten::sub_"),
     "ReLU, forward and backward": ("aten::clamp_min", "aten::relu", "aten::threshold_backward"),
-    "fetching and converting the images": ("aten::index_select", "aten::copy_", "aten::lt"),
+    "fetching the images; conversions, those to bfloat16 included": ("aten::index_select", "aten::copy_", "aten::lt"),
 }
 
 

@@ -5,15 +5,18 @@ usage: python benchmarks/time_to_quality.py
 Both train the same network (784-400-20-400-784, ReLU) on the grey pixels of MNIST, for three seeds in turn:
   the usual script   torchvision's MNIST with ToTensor, a shuffled DataLoader, batch 128, Adam 1e-3, sigmoid and summed
                      BCE + KL, 10 epochs;
-  fit                its defaults, for as many epochs as it takes (`FIT_EPOCHS`).
-The test loss is the same function for both: BCE + KL per image in nats, one z each, over the 10,000 test images. The
+  fit                its defaults, for as many epochs as it takes (`FIT_EPOCHS`);
+  fit, float32       the same without bfloat16 products, as on a processor that is not fast at them.
+The test loss is the same function for all: BCE + KL per image in nats, one z each, over the 10,000 test images. The
 clock stops while it is computed. Last, an epoch of `fit` is timed with another process keeping one core busy.
 """
 
+import contextlib
 import statistics
 import subprocess
 import sys
 import time
+from unittest.mock import patch
 
 from lecture_utils import data, evaluation, models, training
 
@@ -69,6 +72,11 @@ def fit(seed, images, watch):
     training.fit(models.VAE(seed=seed), images, epochs=FIT_EPOCHS, pixels="grey", seed=seed, device="cpu", on_epoch=watch, progress=False)
 
 
+def fit_float32(seed, images, watch):
+    with patch.object(training, "mixed_precision", lambda device: contextlib.nullcontext()):
+        fit(seed, images, watch)
+
+
 def busy_ratio(images, repeats=3):
     """Seconds of `fit` with another process computing, over those of `fit` alone; the best of `repeats` each."""
     def seconds():
@@ -94,12 +102,12 @@ def epoch_seconds(curves):
 def main():
     mnist = data.load_mnist()
     test_images = data.to_grey(mnist.test_images)
-    curves = {"usual script": [], "fit": []}
+    contestants = {"usual script": lambda seed, images, watch: usual_script(seed, watch), "fit": fit, "fit, float32": fit_float32}
+    curves = {name: [] for name in contestants}
     for seed in SEEDS:
-        for name, train in (("usual script", lambda watch: usual_script(seed, watch)),
-                            ("fit", lambda watch: fit(seed, mnist.train_images, watch))):
+        for name, train in contestants.items():
             watch = Stopwatch(test_images)
-            train(watch)
+            train(seed, mnist.train_images, watch)
             curves[name].append(watch.curve())
             print(f"{name}, seed {seed}: {watch.losses[-1]:.2f} nats after {watch.seconds[-1]:.1f} s", flush=True)
     total = {name: statistics.median(curve["seconds"][-1] for curve in runs) for name, runs in curves.items()}
@@ -109,9 +117,9 @@ def main():
         "seconds to the end, median over seeds": {name: round(value, 2) for name, value in total.items()},
         "test loss at the end (nats), median over seeds": {
             name: round(statistics.median(curve["test loss (nats)"][-1] for curve in runs), 2) for name, runs in curves.items()},
-        "times faster to the same loss": round(total["usual script"] / total["fit"], 1),
+        "times faster to the same loss": {name: round(total["usual script"] / total[name], 1) for name in ("fit", "fit, float32")},
         "seconds an epoch, median": epoch,
-        "epoch of fit over epoch of the usual script": round(epoch["fit"] / epoch["usual script"], 3),
+        "epoch over epoch of the usual script": {name: round(epoch[name] / epoch["usual script"], 3) for name in ("fit", "fit, float32")},
         "slower beside a busy process, times": round(busy_ratio(mnist.train_images[:15360]), 2),
         "curves": curves,
     })

@@ -23,7 +23,8 @@ class Autoencoder(nn.Module):
     """AE: x -> z -> x', trained on x' close to x alone; nothing regularises p(z).
 
     `latent_dim` is J, `hidden` the widths of the encoder's hidden layers (the decoder mirrors them), `n_pixels` is D,
-    `seed` fixes the initial weights without touching torch's global generator.
+    `seed` fixes the initial weights without touching torch's global generator. Codes and logits have the dtype of the
+    input, also where matrix products do not (`training.mixed_precision`).
     """
 
     def __init__(self, latent_dim: int = 20, hidden: tuple[int, ...] = (400,), activation: type[nn.Module] = nn.ReLU,
@@ -43,13 +44,13 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Return the code z, [B, D] -> [B, J]."""
-        return self.to_mu(self._hidden(x))
+        return self.to_mu(self._hidden(x)).to(x.dtype)
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Return the logits of the pixels, [..., J] -> [..., D]; sigmoid turns them into probabilities."""
         if z.shape[-1] != self.latent_dim:
             raise ValueError(f"z has shape {list(z.shape)}, but this decoder takes [..., {self.latent_dim}].")
-        return self.to_logits(self.decoder(z))
+        return self.to_logits(self.decoder(z)).to(z.dtype)
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
         """Return the probability of each pixel being 1 after encoding and decoding, [B, D] -> [B, D]."""
@@ -131,7 +132,7 @@ class VAE(Autoencoder):
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mu and logvar (the log-variance) of q(z|x), [B, D] -> two times [B, J]."""
         hidden = self._hidden(x)
-        return self.to_mu(hidden), self.to_logvar(hidden)
+        return self.to_mu(hidden).to(x.dtype), self.to_logvar(hidden).to(x.dtype)
 
     def code(self, x: torch.Tensor) -> torch.Tensor:
         """Return the mean mu of q(z|x), [B, D] -> [B, J]."""

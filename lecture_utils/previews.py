@@ -7,7 +7,7 @@ exception: it is a squared error, without a unit, because the weights that would
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from lecture_utils.data import to_grey
 from lecture_utils.objectives import gaussian_kl, reparameterize
-from lecture_utils.training import best_device, cached
+from lecture_utils.training import best_device
 
 CHECK_EVERY = 50  # steps over which the recorded losses are averaged, and between two looks at them
 
@@ -296,24 +296,6 @@ def fit_diffusion(denoiser: Denoiser, mu: torch.Tensor, logvar: torch.Tensor, *,
 
 
 # -------------------------------------------------------------------------------------------------------- what both share
-
-def fit_once(name: str, networks: list[nn.Module], depends_on: list, fit: Callable[[], Record]) -> Record:
-    """Call `fit`, which trains the networks in place, and return its record; or restore both from the cache.
-
-    Kept is a run that was not interrupted, for the networks' initial weights and what else it depends on: tensors and
-    plain values, as in `training.cached`.
-    """
-    def compute():
-        record = fit()
-        return {"weights": [network.state_dict() for network in networks], "record": asdict(record)}
-
-    initial = [weights for network in networks for weights in network.state_dict().values()]
-    entry = cached(name, initial + depends_on, compute, keep=lambda entry: not entry["record"]["interrupted"])
-    for network, weights in zip(networks, entry["weights"]):
-        network.load_state_dict(weights)
-        network.eval()
-    return Record(**entry["record"])
-
 
 def _run(step: Callable[[], tuple], steps: int, progress: bool, show: str) -> Record:
     """Call step() -> losses so often, with a progress bar; stop early at the stop button, and with an error at NaN."""

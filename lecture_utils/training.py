@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -50,6 +51,7 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
     where a beta, another likelihood or the importance-weighted bound enter. `on_epoch(model)` is called after each epoch.
     The optimiser is Adam; the learning rate rises and falls in one cycle (`one_cycle`) with a peak of `learning_rate`,
     adapted to each layer (`layer_rates`). The model starts from the mean image (`set_output_bias`, `center_inputs`).
+    Matrix products take bfloat16 factors where that is fast (`mixed_precision`).
 
     The stop button (KeyboardInterrupt) ends training early: the model stays usable and `history.interrupted` is True.
     Raises ValueError for bad arguments or images, FloatingPointError if the loss stops being finite.
@@ -76,7 +78,8 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
             total = torch.zeros((), device=device)  # summed on the device and detached: nothing waits for it
             for step, rows in enumerate(torch.randperm(len(images), generator=generator, device=device).split(batch_size)):
                 x = _prepare(images.index_select(0, rows), pixels, generator)
-                losses = loss(model, x, generator)
+                with mixed_precision(device):
+                    losses = loss(model, x, generator)
                 optimizer.zero_grad()
                 losses.mean().backward()
                 optimizer.step()
@@ -98,6 +101,17 @@ def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_
         bar.close()
         model.eval()
     return history
+
+
+def mixed_precision(device: torch.device | str) -> torch.autocast:
+    """Return a context in which matrix products take bfloat16 factors, if `device` is a processor that multiplies them fast.
+
+    That saves a quarter of a training step; a processor without the instructions would need far longer, and a GPU is not
+    kept busy by networks this small: on both, the context changes nothing. Weights, their updates, the loss and the sums
+    within a product stay float32 (Micikevicius et al. 2018, "Mixed Precision Training").
+    """
+    fast = torch.device(device).type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # torch 2.6 has no public name
+    return torch.autocast("cpu", torch.bfloat16, enabled=fast)
 
 
 def layer_rates(model: torch.nn.Module, learning_rate: float) -> list[dict]:
@@ -167,15 +181,26 @@ def trained(model_name: str, images: torch.Tensor, *, epochs: int = 5, batch_siz
     if model_name not in MODELS:
         raise ValueError(f"Unknown model {model_name!r}: choose one of {', '.join(MODELS)}.")
     options = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, pixels=pixels, seed=seed)
-    model = MODELS[model_name](**architecture, seed=seed)
+    model = MODELS[model_name](**architecture, seed=seed).to(best_device())
+    return model, fit_once(model_name, [model], [images, options, architecture], lambda: fit(model, images, **options), History)
 
-    def train():
-        history = fit(model, images, **options)
-        return {"weights": model.state_dict(), "history": asdict(history)}
 
-    entry = cached(model_name, [images, options, architecture], train, keep=lambda e: not e["history"]["interrupted"])
-    model.load_state_dict(entry["weights"])
-    return model.to(best_device()).eval(), History(**entry["history"])
+def fit_once(name: str, networks: list[torch.nn.Module], depends_on: list, train: Callable[[], Any], record_type: type) -> Any:
+    """Call `train`, which trains the networks in place, and return its record; or restore both from the cache.
+
+    Kept is a run that was not interrupted, for the networks' initial weights and what else it depends on: tensors and
+    plain values, as in `cached`. `record_type` is the dataclass of the record, with a field `interrupted`.
+    """
+    def compute():
+        record = train()
+        return {"weights": [network.state_dict() for network in networks], "record": asdict(record)}
+
+    initial = [weights for network in networks for weights in network.state_dict().values()]
+    entry = cached(name, initial + depends_on, compute, keep=lambda entry: not entry["record"]["interrupted"])
+    for network, weights in zip(networks, entry["weights"]):
+        network.load_state_dict(weights)
+        network.eval()
+    return record_type(**entry["record"])
 
 
 def cached(name: str, depends_on: list, compute: Callable[[], dict], keep: Callable[[dict], bool] = lambda entry: True) -> dict:

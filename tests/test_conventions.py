@@ -111,8 +111,9 @@ def test_a_loss_does_not_depend_on_the_batch_it_is_in(kind, noise_from_x):
         assert torch.allclose(whole, parts, rtol=1e-5)
 
 
-def test_the_recorded_loss_does_not_depend_on_the_batch_size(images, noise_from_x):
+def test_the_recorded_loss_does_not_depend_on_the_batch_size(images, noise_from_x, monkeypatch):
     """With a learning rate of 0, every batch size must record the mean over images, the short last batch included."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # rounded factors move a loss by more than this bound
     recorded = {size: fit(models.VAE(**SMALL), images, batch_size=size, learning_rate=0.0, pixels="grey", epochs=1).loss[0]
                 for size in (7, 64, 299, 300)}
     model = models.VAE(**SMALL)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lecture_utils import previews
+from lecture_utils import previews, training
 
 IMAGES = torch.randint(0, 256, (256, 784), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CPU = {"device": "cpu", "progress": False}
@@ -231,7 +231,7 @@ def test_a_gan_is_trained_once_and_then_restored_with_its_record(tmp_path, monke
             calls.append(1)
             return previews.fit_gan(*networks, IMAGES, **CPU)
 
-        return networks, previews.fit_once("gan", networks, depends_on, fit)
+        return networks, training.fit_once("gan", networks, depends_on, fit, previews.Record)
 
     (generator, discriminator), record = once([IMAGES])
     (restored, its_opponent), again = once([IMAGES])
@@ -246,5 +246,5 @@ def test_a_gan_is_trained_once_and_then_restored_with_its_record(tmp_path, monke
 def test_an_interrupted_gan_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("LECTURE_CACHE", str(tmp_path))
     networks = [previews.Generator(), _StopsAtCall(6)]
-    record = previews.fit_once("gan", networks, [IMAGES], lambda: previews.fit_gan(*networks, IMAGES, **CPU))
+    record = training.fit_once("gan", networks, [IMAGES], lambda: previews.fit_gan(*networks, IMAGES, **CPU), previews.Record)
     assert record.interrupted and list(tmp_path.iterdir()) == []

@@ -177,7 +177,7 @@ def test_two_notebooks_that_train_the_same_model_at_once_both_end_well_and_leave
     assert entry.suffix == ".pt"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert set(torch.load(entry, weights_only=True)) == {"weights", "history"}
+        assert set(torch.load(entry, weights_only=True)) == {"weights", "record"}
 
 
 @pytest.mark.parametrize("changed, trained_anew", [("models.py", True), ("objectives.py", True), ("plotting.py", False), ("widgets.py", False)])

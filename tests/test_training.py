@@ -82,6 +82,54 @@ def test_every_parameter_has_a_rate_also_those_of_no_layer():
     assert next(layer["lr"] for layer in layers if layer["params"][0] is model.log_sigma) == 0.5
 
 
+@pytest.fixture(params=[True, False], ids=["fast bfloat16", "no bfloat16"])
+def fast_bfloat16(request, monkeypatch):
+    """A processor that has the instructions, as far as training asks, and one that has not."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: request.param)
+    return request.param
+
+
+def test_products_are_rounded_only_where_that_is_fast_and_codes_logits_and_losses_never(mnist, fast_bfloat16):
+    model, dtypes = models.VAE(hidden=(50,), latent_dim=5), []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_hook(lambda layer, inputs, product: dtypes.append(product.dtype))
+
+    def loss(model, x, generator):
+        mu, logvar = model.encode(x)
+        logits = model.decode(mu)
+        values = objectives.gaussian_kl(mu, logvar) - objectives.bernoulli_log_likelihood(logits, x)
+        assert {mu.dtype, logvar.dtype, logits.dtype, values.dtype} == {torch.float32}
+        return values
+
+    training.fit(model, mnist.train_images[:256], epochs=1, loss=loss, device="cpu", progress=False)
+    assert set(dtypes) == {torch.bfloat16 if fast_bfloat16 else torch.float32}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    dtypes.clear()
+    model.sample(3)
+    assert set(dtypes) == {torch.float32}  # only training rounds
+
+
+def test_a_gpu_multiplies_as_it_is_told():
+    for device in ("cuda", "mps"):
+        with training.mixed_precision(device):
+            assert not torch.is_autocast_enabled("cpu")
+
+
+def test_rounded_factors_change_a_gradient_by_less_than_a_per_cent(mnist, monkeypatch):
+    """bfloat16 keeps 8 bits: an error of at most 2^-9 in each factor, and they cancel in the sums."""
+    model = models.VAE()
+    x = data.to_grey(mnist.train_images[:256])
+    gradients = []
+    for fast in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+        with training.mixed_precision("cpu"):
+            loss = objectives.negative_elbo(model, x, torch.Generator().manual_seed(0)).mean()
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]))
+    rounded, exact = gradients
+    assert 0 < (rounded - exact).norm() < 0.01 * exact.norm()
+
+
 @pytest.mark.parametrize("n_steps", [1, 2, 9, 10, 11, 1175])
 def test_the_rate_rises_in_a_tenth_of_the_steps_and_falls_to_nearly_zero(n_steps):
     rates = [training.one_cycle(step, n_steps) for step in range(n_steps)]
