@@ -189,7 +189,8 @@ def fit_once(name: str, networks: list[torch.nn.Module], depends_on: list, train
     """Call `train`, which trains the networks in place, and return its record; or restore both from the cache.
 
     Kept is a run that was not interrupted, for the networks' initial weights and what else it depends on: tensors and
-    plain values, as in `cached`. `record_type` is the dataclass of the record, with a field `interrupted`.
+    plain values, as in `cached`; of functions from outside the package the source (`inspect.getsource`).
+    `record_type` is the dataclass of the record, with a field `interrupted`.
     """
     def compute():
         record = train()
