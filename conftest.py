@@ -22,6 +22,8 @@ def pytest_configure(config):
     if not hasattr(config, "workerinput"):  # under pytest-xdist only the parent process empties it
         shutil.rmtree(CACHE, ignore_errors=True)
     os.environ["LECTURE_CACHE"] = str(CACHE)
+    # Notebooks, browsers and what was started early run beside each other, two at a time: each gets its share of the cores.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))  # before torch is imported
     config.addinivalue_line("markers", "before_notebooks: a browser test that runs before the notebooks instead of after them")
 
 

@@ -49,6 +49,5 @@ def server(tmp_path_factory, browser_path):
     """JupyterLab on a copy of the notebooks: running them must not change the committed ones."""
     folder = tmp_path_factory.mktemp("served") / "notebooks"
     shutil.copytree(ROOT / "notebooks", folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // lab.READERS))}  # the readers share the machine
-    with lab.jupyterlab(folder, tmp_path_factory.mktemp("account"), SETTINGS, environment) as server:
+    with lab.jupyterlab(folder, tmp_path_factory.mktemp("account"), SETTINGS) as server:
         yield server

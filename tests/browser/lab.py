@@ -40,7 +40,7 @@ def headless(path: str):
 
 
 @contextmanager
-def jupyterlab(folder: Path, scratch: Path, settings: dict, environment: dict):
+def jupyterlab(folder: Path, scratch: Path, settings: dict):
     """Serve `folder` on a free port of the loopback address; stop the server and its kernels whatever happens.
 
     Everything that JupyterLab reads and writes about its user lies in `scratch`, so that a test sees a fresh account.
@@ -59,7 +59,7 @@ def jupyterlab(folder: Path, scratch: Path, settings: dict, environment: dict):
     log = scratch / "jupyterlab.log"
     with open(log, "wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=scratch,
-                                   env=os.environ | places | {"IPYTHONDIR": str(scratch / "ipython")} | environment)
+                                   env=os.environ | places | {"IPYTHONDIR": str(scratch / "ipython")})
     try:
         yield Server(*_address(process, scratch / "runtime", log), folder)
     finally:
