@@ -8,7 +8,7 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test test-lowest notebooks bench bench-published book tutorial clean
+.PHONY: help lab test test-lowest notebooks bench bench-recipe bench-published book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab        install what is needed and open the series in JupyterLab"
@@ -16,6 +16,7 @@ help:  ## list the targets
 	@echo "make test-lowest  the same with the lowest versions that pyproject.toml allows, on the oldest Python there is"
 	@echo "make notebooks  execute all notebooks in place and save their outputs"
 	@echo "make bench      measure speed, memory and the notebooks' times; write benchmarks/"
+	@echo "make bench-recipe  measure what each part of fit is worth (after make bench, whose record it uses)"
 	@echo "make bench-published  train the models of a published table (hours; can be interrupted)"
 	@echo "make book       build the web edition, a static site, in build/book/html"
 	@echo "make tutorial   generate the students' release of Tutorial 7 from its source"
@@ -58,7 +59,10 @@ notebooks: $(VENV)/installed-test
 	$(BIN)/python tools/notebooks.py
 
 bench: $(VENV)/installed-test
-	for name in time_to_quality recipe distance_to_limit tried growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in time_to_quality distance_to_limit tried growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+bench-recipe: $(VENV)/installed-test
+	for name in recipe report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-published: $(VENV)/installed-test
 	for name in vae iwae; do $(BIN)/python benchmarks/published.py $$name || exit 1; done

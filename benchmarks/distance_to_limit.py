@@ -7,11 +7,12 @@ gradient of its weights, and one for that of its input (not for the first layer)
 for just these products, at the same shapes and in the same run, on the float32 matrices that the weights and pixels are.
 `fit` rounds the factors to bfloat16 where that is fast (`training.mixed_precision`), so the step is also timed without
 that, and `torch.mm` also on bfloat16 matrices: two more shares, like against like. The step's own time is that of `fit`
-itself, grey and binary pixels, over 60 steps. All are measured in turn, several times; the medians are compared.
+itself, grey and binary pixels, over 7680 images. All are measured in turn, and of each the least disturbed of several
+rounds is taken: on a shared machine the medians of one minute scatter by a third.
 """
 
 import contextlib
-import statistics
+import math
 import time
 from unittest.mock import patch
 
@@ -21,7 +22,7 @@ import recording
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-BATCHES, ROUNDS, STEPS = (128, 256, 512, 1024), 5, 60
+BATCHES, ROUNDS, IMAGES = (128, 256, 512, 1024), 10, 7680
 DEFAULT = 256  # fit's own batch size
 
 
@@ -36,17 +37,17 @@ def products(model, batch):
     return shapes
 
 
-def seconds_of_products(operands):
+def seconds_of_products(operands, steps):
     start = time.perf_counter()
-    for _ in range(STEPS):
+    for _ in range(steps):
         for a, b in operands:
             torch.mm(a, b)
-    return (time.perf_counter() - start) / STEPS
+    return (time.perf_counter() - start) / steps
 
 
 def seconds_of_step(images, batch, pixels):
-    history = training.fit(models.VAE(), images[:STEPS * batch], epochs=1, batch_size=batch, pixels=pixels, device="cpu", progress=False)
-    return history.seconds[0] / STEPS
+    history = training.fit(models.VAE(), images[:IMAGES], epochs=1, batch_size=batch, pixels=pixels, device="cpu", progress=False)
+    return history.seconds[0] * batch / IMAGES
 
 
 def seconds_of_float32_step(images, batch, pixels):
@@ -54,25 +55,35 @@ def seconds_of_float32_step(images, batch, pixels):
         return seconds_of_step(images, batch, pixels)
 
 
-def measure(images, batch):
-    """The medians over rounds for one batch size: milliseconds of the products and of the steps, and their ratios."""
-    shapes = products(models.VAE(), batch)
-    operands = [(torch.randn(m, k), torch.randn(k, n)) for m, k, n in shapes]
+def timed(images, batch):
+    """What is timed at one batch size: {name: a function that returns seconds}."""
+    operands = [(torch.randn(m, k), torch.randn(k, n)) for m, k, n in products(models.VAE(), batch)]
     rounded = [(a.bfloat16(), b.bfloat16()) for a, b in operands]
-    timed = {
-        "torch.mm alone (ms)": lambda: seconds_of_products(operands),
-        "torch.mm alone, bfloat16 (ms)": lambda: seconds_of_products(rounded),
+    return {
+        "torch.mm alone (ms)": lambda: seconds_of_products(operands, IMAGES // batch),
+        "torch.mm alone, bfloat16 (ms)": lambda: seconds_of_products(rounded, IMAGES // batch),
         "step, grey pixels (ms)": lambda: seconds_of_step(images, batch, "grey"),
         "step, binary pixels (ms)": lambda: seconds_of_step(images, batch, "binary"),
         "step, grey pixels, float32 (ms)": lambda: seconds_of_float32_step(images, batch, "grey"),
     }
-    for run in timed.values():
-        run()  # once for nothing: the first run of a shape prepares the others
-    rounds = [{name: 1e3 * run() for name, run in timed.items()} for _ in range(ROUNDS)]
-    ms = {name: statistics.median(values[name] for values in rounds) for name in timed}
+
+
+def measure(images):
+    """For each batch size the best of several rounds: milliseconds of the products and of the steps, and their ratios."""
+    runs = {batch: timed(images, batch) for batch in BATCHES}
+    ms = {batch: dict.fromkeys(runs[batch], math.inf) for batch in BATCHES}
+    for _ in range(ROUNDS):  # outermost, so that a disturbance of seconds spoils no more than a round
+        for batch in BATCHES:
+            for name, run in runs[batch].items():
+                ms[batch][name] = min(ms[batch][name], 1e3 * run())
+    return [row(batch, ms[batch]) for batch in BATCHES]
+
+
+def row(batch, ms):
+    """The record of one batch size."""
     limit, grey = ms["torch.mm alone (ms)"], ms["step, grey pixels (ms)"]
     return {
-        "batch": batch, "multiply-adds a step (millions)": round(sum(m * k * n for m, k, n in shapes) / 1e6, 1),
+        "batch": batch, "multiply-adds a step (millions)": round(sum(m * k * n for m, k, n in products(models.VAE(), batch)) / 1e6, 1),
         **{name: round(value, 2) for name, value in ms.items()},
         "share of the limit, grey": round(limit / grey, 3),
         "share of the limit, binary": round(limit / ms["step, binary pixels (ms)"], 3),
@@ -108,7 +119,7 @@ def main():
     images = data.load_mnist().train_images
     recording.save("distance_to_limit", {
         "threads": torch.get_num_threads(), "default batch": DEFAULT,
-        "by batch size": [measure(images, batch) for batch in BATCHES],
+        "by batch size": measure(images),
         "where a step goes": where_it_goes(images),
     })
 
