@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-BATCH, ROUNDS, STEPS = 256, 30, 6
+BATCH, ROUNDS, STEPS = 256, 25, 6
 
 
 class OneHead(models.VAE):
