@@ -11,15 +11,14 @@ itself, grey and binary pixels, over 7680 images. All are measured in turn, and 
 rounds is taken: on a shared machine the medians of one minute scatter by a third.
 """
 
-import contextlib
 import math
 import time
-from unittest.mock import patch
 
 from lecture_utils import data, models, training
 
 import recording
 import torch
+from time_to_quality import FLOAT32_PRODUCTS
 from torch.profiler import ProfilerActivity, profile
 
 BATCHES, ROUNDS, IMAGES = (128, 256, 512, 1024), 10, 7680
@@ -50,11 +49,6 @@ def seconds_of_step(images, batch, pixels):
     return history.seconds[0] * batch / IMAGES
 
 
-def seconds_of_float32_step(images, batch, pixels):
-    with patch.object(training, "mixed_precision", lambda device: contextlib.nullcontext()):
-        return seconds_of_step(images, batch, pixels)
-
-
 def timed(images, batch):
     """What is timed at one batch size: {name: a function that returns seconds}."""
     operands = [(torch.randn(m, k), torch.randn(k, n)) for m, k, n in products(models.VAE(), batch)]
@@ -64,7 +58,7 @@ def timed(images, batch):
         "torch.mm alone, bfloat16 (ms)": lambda: seconds_of_products(rounded, IMAGES // batch),
         "step, grey pixels (ms)": lambda: seconds_of_step(images, batch, "grey"),
         "step, binary pixels (ms)": lambda: seconds_of_step(images, batch, "binary"),
-        "step, grey pixels, float32 (ms)": lambda: seconds_of_float32_step(images, batch, "grey"),
+        "step, grey pixels, float32 (ms)": FLOAT32_PRODUCTS(lambda: seconds_of_step(images, batch, "grey")),
     }
 
 
