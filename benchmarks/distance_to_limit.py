@@ -21,8 +21,9 @@ import torch
 from time_to_quality import FLOAT32_PRODUCTS
 from torch.profiler import ProfilerActivity, profile
 
-BATCHES, ROUNDS, IMAGES = (128, 256, 512, 1024), 10, 7680
 DEFAULT = 256  # fit's own batch size
+BATCHES, ROUNDS, IMAGES = (128, DEFAULT, 512, 1024), 7, 7680
+TURNS = (DEFAULT, 128, DEFAULT, 512, DEFAULT, 1024)  # of one round: a best of ten still scattered by a tenth
 
 
 def products(model, batch):
@@ -67,7 +68,7 @@ def measure(images):
     runs = {batch: timed(images, batch) for batch in BATCHES}
     ms = {batch: dict.fromkeys(runs[batch], math.inf) for batch in BATCHES}
     for _ in range(ROUNDS):  # outermost, so that a disturbance of seconds spoils no more than a round
-        for batch in BATCHES:
+        for batch in TURNS:
             for name, run in runs[batch].items():
                 ms[batch][name] = min(ms[batch][name], 1e3 * run())
     return [row(batch, ms[batch]) for batch in BATCHES]
