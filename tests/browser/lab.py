@@ -172,7 +172,9 @@ class Notebook:
         self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
         self.page.on("console", lambda message: message.type == "error" and self.console.append(message.text))
         self.page.add_init_script(JAVASCRIPT)
-        self.page.goto(f"{server.url}lab/tree/{name}?reset&token={server.token}")
+        # In a workspace of its own: from one that two readers share, a page can restore the other's notebook, and its kernel.
+        workspace = name.removesuffix(".ipynb").replace("/", "-")
+        self.page.goto(f"{server.url}lab/workspaces/{workspace}/tree/{name}?token={server.token}")
         self.wait("lecture.ready()", READY)
 
     def wait(self, expression: str, seconds: float):
