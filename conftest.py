@@ -24,7 +24,7 @@ def pytest_configure(config):
     os.environ["LECTURE_CACHE"] = str(CACHE)
     # Notebooks, browsers and what was started early run beside each other, two at a time: each gets its share of the cores.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))  # before torch is imported
-    config.addinivalue_line("markers", "before_notebooks: a browser test that runs before the notebooks instead of after them")
+    config.addinivalue_line("markers", "before_notebooks: a browser test that runs before the notebooks, to start the readers beside them")
 
 
 def solutions(notebook):
@@ -47,8 +47,8 @@ def pytest_collection_finish(session):
 def turn(item):
     """First the notebooks; then the unit tests, while browsers still read the notebooks; then the tests of what they read.
 
-    One browser test comes before all: from then on browsers read, beside nbval, each notebook that it is done with, on the
-    models that it trained.
+    One browser test comes before all and starts the readers: beside nbval they read each notebook that it is done with, on
+    the models that it trained.
     """
     if isinstance(item, IPyNbCell):
         return 1

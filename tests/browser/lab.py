@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,17 +86,25 @@ def _address(process, runtime, log):
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')}")
 
 
-# --- One notebook in one page ---
+# --- A page of JupyterLab, and a notebook opened in it ---
 
 # Runs in every page; all `cells` are the code cells of the open notebook.
 JAVASCRIPT = r"""
 window.lecture = {
   bars: [],
-  panel: () => window.jupyterapp?.shell?.currentWidget,
+  app: () => window.jupyterapp,
+  open: name => lecture.app().commands.execute('docmanager:open', {path: name}),
+  panel: () => lecture.app()?.shell?.currentWidget,
   cells: () => Array.from(lecture.panel().content.model.cells).filter(cell => cell.type === 'code'),
   outputs: cell => Array.from({length: cell.outputs.length}, (_, i) => cell.outputs.get(i)),
   status: () => lecture.panel()?.sessionContext?.session?.kernel?.status,
-  ready: () => lecture.panel()?.content?.model && lecture.status() === 'idle',
+  ready: name => lecture.panel()?.context?.path === name && lecture.panel().content.model && lecture.status() === 'idle',
+  // Ends the kernel, and closes the notebook without asking whether to save it.
+  close: async () => {
+    const panel = lecture.panel();
+    await panel.sessionContext.shutdown();
+    panel.dispose();
+  },
   failed: () => lecture.cells().some(cell => lecture.outputs(cell).some(output => output.type === 'error')),
   ended: () => lecture.status() === 'idle' && (lecture.failed() || lecture.cells().every(cell => cell.executionCount !== null)),
   // For each output the number of its cell, its formats and, if it is an error or a warning, its text.
@@ -163,19 +172,30 @@ class Move(NamedTuple):
     pictures: int  # in the explorer, afterwards
 
 
-class Notebook:
-    """A notebook opened in JupyterLab in a page of its own."""
-
-    def __init__(self, browser, server: Server, name: str):
-        self.name, self.console = name, []
-        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
-        self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
-        self.page.on("console", lambda message: message.type == "error" and self.console.append(message.text))
-        self.page.add_init_script(JAVASCRIPT)
+@contextmanager
+def jupyterlab_page(browser_path: str, server: Server):
+    """A page of JupyterLab in a browser of its own, in which one notebook after another can be opened."""
+    with headless(browser_path) as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.add_init_script(JAVASCRIPT)
         # In a workspace of its own: from one that two readers share, a page can restore the other's notebook, and its kernel.
-        workspace = name.removesuffix(".ipynb").replace("/", "-")
-        self.page.goto(f"{server.url}lab/workspaces/{workspace}/tree/{name}?token={server.token}")
-        self.wait("lecture.ready()", READY)
+        page.goto(f"{server.url}lab/workspaces/{uuid.uuid4()}?token={server.token}")
+        page.wait_for_function("() => lecture.app()?.started", timeout=1000 * READY)
+        page.evaluate("lecture.app().restored.then(() => null)")
+        yield page
+
+
+class Notebook:
+    """A notebook opened in a page of JupyterLab."""
+
+    def __init__(self, page, name: str):
+        self.page, self.console = page, []
+        self.listeners = {"pageerror": lambda error: self.console.append(f"uncaught: {error}"),
+                          "console": lambda message: message.type == "error" and self.console.append(message.text)}
+        for event, listener in self.listeners.items():
+            page.on(event, listener)
+        page.evaluate("name => { lecture.bars = []; lecture.open(name); }", name)
+        self.wait(f"lecture.ready({name!r})", READY)
 
     def wait(self, expression: str, seconds: float):
         """Wait until the expression is true in the page; playwright's TimeoutError says which one never was."""
@@ -236,9 +256,10 @@ class Notebook:
         self.page.locator(f".jp-NotebookPanel-toolbar [data-jp-item-name={button}] .jp-ToolbarButtonComponent").click()
 
     def close(self):
-        """Shut the kernel down and close the page."""
-        self.page.evaluate("lecture.panel().sessionContext.shutdown()")
-        self.page.close()
+        """Shut the kernel down and close the notebook; the page stays."""
+        for event, listener in self.listeners.items():  # what comes from now on is no reader's concern
+            self.page.remove_listener(event, listener)
+        self.page.evaluate("lecture.close()")
 
 
 # --- Reading: what one visit to a notebook found ---
@@ -256,7 +277,6 @@ class Stop(NamedTuple):
 class Reading:
     """What was found when a notebook was opened and, if it was, run from top to bottom."""
 
-    seconds: float = 0.0
     answers_open: int = 0  # answers that could be read before their cell was run
     images_at_first: int = 0  # pictures on the page then
     not_run: list[int] = field(default_factory=list)  # numbers of the code cells, from 1
@@ -272,23 +292,20 @@ class Reading:
     console: list[str] = field(default_factory=list)
 
 
-def read(browser_path: str, server: Server, name: str, run: bool = True, stop_at: str | None = None) -> Reading:
-    """Open a notebook in a browser of its own, run it if `run`, move every slider, and say what was found.
+def read(page, name: str, run: bool = True, stop_at: str | None = None) -> Reading:
+    """Open a notebook in a page of JupyterLab, run it if `run`, move every slider, say what was found, and close it.
 
     In the end the cell that contains `stop_at` is run again and stopped.
     """
-    start = time.monotonic()
-    with headless(browser_path) as browser:
-        notebook = Notebook(browser, server, name)
-        try:
-            found = look(notebook, run)
-            if stop_at is not None:
-                found.stop = stop_training(notebook, stop_at)
-            found.console = list(notebook.console)  # what comes while it is being closed is no reader's concern
-        finally:
-            notebook.close()
-    found.seconds = time.monotonic() - start
-    return found
+    notebook = Notebook(page, name)
+    try:
+        found = look(notebook, run)
+        if stop_at is not None:
+            found.stop = stop_training(notebook, stop_at)
+        found.console = notebook.console
+        return found
+    finally:
+        notebook.close()
 
 
 def look(notebook: Notebook, run: bool) -> Reading:

@@ -1,7 +1,10 @@
 """Every notebook as a reader meets it: opened in JupyterLab, run from the menu, explored by keyboard, stopped by the button."""
 
 import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+import urllib.error
+import urllib.request
+from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 
 import nbformat
@@ -13,39 +16,55 @@ from .conftest import ROOT
 SERIES = [path.name for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
 TUTORIAL, RELEASE = (f"tutorial_7/{kind}/tutorial_7/tutorial_7.ipynb" for kind in ("source", "release"))
 TRAINING, TRAINING_CELL = "06_training_on_mnist.ipynb", "training.fit(model, mnist.train_images"
-FIRST = ("tutorial_7/release", "01", "10", "09", "tutorial_7/source", "06", "07", "08")  # what the first test asks for, then the slow ones
+FIRST = ("01", "10", "09", "tutorial_7/source", "06", "07", "08")  # the slow ones
 EVERY = pytest.mark.parametrize("name", [*SERIES, TUTORIAL], ids=lambda name: Path(name).stem)
 
 
 @pytest.fixture(scope="session")
 def readings(request, browser_path, server):
-    """A future reading (lab.Reading) of each notebook that a collected test asks for; two are read at a time.
+    """A future reading (lab.Reading) of each notebook that a collected test asks for; two readers share the work.
 
     Where nbval runs the notebooks, too, each is read as soon as nbval is done with it, beside the next ones: one process
     alone does not keep two cores busy.
     """
-    asked = {item.callspec.params["name"] for item in request.session.items if "readings" in getattr(item, "fixturenames", ())}
-    has_run = {name: request.config.has_run.get(ROOT / "notebooks" / name) for name in asked} | {RELEASE: None}
-    closing = threading.Event()
-
-    def read(name):
-        if has_run[name] is not None:
-            has_run[name].wait()
-        if closing.is_set():
-            raise CancelledError
-        return lab.read(browser_path, server, name, run=name != RELEASE, stop_at=TRAINING_CELL if name == TRAINING else None)
+    asked = {item.callspec.params["name"] for item in request.session.items if "reading" in getattr(item, "fixturenames", ())}
+    has_run = {name: request.config.has_run.get(ROOT / "notebooks" / name) for name in asked}
 
     def turn(name):
         """First what need not wait for nbval, the slow ones before the others; then the rest in nbval's order."""
         place = next((place for place, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
         return (1, name) if has_run[name] else (0, place, name)
 
-    pool = ThreadPoolExecutor(lab.READERS)
-    yield {name: pool.submit(read, name) for name in sorted(asked, key=turn)}
+    readings, closing = {name: Future() for name in asked}, threading.Event()
+    to_do = iter(sorted(asked, key=turn))  # shared: each name goes to one of the readers
+
+    def read_all():
+        """Read notebooks in one page until none is left to do; after a failure in a new page."""
+        with ExitStack() as pages:
+            page = None
+            for name in to_do:
+                if has_run[name]:
+                    has_run[name].wait()
+                if closing.is_set():
+                    return
+                try:
+                    page = page or pages.enter_context(lab.jupyterlab_page(browser_path, server))
+                    stop_at = TRAINING_CELL if name == TRAINING else None
+                    readings[name].set_result(lab.read(page, name, run=name != RELEASE, stop_at=stop_at))
+                except Exception as error:  # the tests of this notebook raise it
+                    readings[name].set_exception(error)
+                    pages.close()
+                    page = None
+
+    readers = [threading.Thread(target=read_all) for _ in range(lab.READERS)]
+    for reader in readers:
+        reader.start()
+    yield readings
     closing.set()
     for event in filter(None, has_run.values()):
         event.set()
-    pool.shutdown(cancel_futures=True)
+    for reader in readers:
+        reader.join()
 
 
 @pytest.fixture
@@ -66,6 +85,15 @@ def figures(name, with_folded=True):
 def n_explorers(name):
     """The number of explorers that the code of the notebook asks for."""
     return sum(cell.source.count("_explorer(") for cell in cells(name))
+
+
+@pytest.mark.before_notebooks
+def test_the_server_answers_nobody_without_the_token(readings, server):
+    contents = f"{server.url}api/contents"
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(contents)
+    with urllib.request.urlopen(f"{contents}?token={server.token}") as answer:
+        assert answer.status == 200
 
 
 @EVERY
@@ -125,7 +153,6 @@ def test_the_stop_button_ends_training_with_a_message_and_a_usable_model(name, r
     assert stop.complaints == []  # neither from the stopped cell nor from the four below, which use the model
 
 
-@pytest.mark.before_notebooks
 @pytest.mark.parametrize("name", [RELEASE], ids=["release"])
 def test_the_students_release_opens_without_outputs_and_without_a_fault(name, reading):
     assert reading.figures == [] and reading.images == 0 and reading.complaints == []
