@@ -65,7 +65,7 @@ bench-recipe: $(VENV)/installed-test
 	for name in recipe report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-published: $(VENV)/installed-test
-	for name in vae iwae; do $(BIN)/python benchmarks/published.py $$name || exit 1; done
+	printf 'vae\niwae\n' | xargs -n 1 -P 2 $(BIN)/python benchmarks/published.py
 	$(BIN)/python benchmarks/report.py
 
 book: $(VENV)/installed-book
