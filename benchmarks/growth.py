@@ -2,18 +2,18 @@
 
 usage: python benchmarks/growth.py
 
-Each point runs in a process of its own. Its memory is the largest resident set while it works, sampled every millisecond,
-less what was resident before: libraries, data and the model. The slope of time is that of a straight line through the
-logarithms: 1 means in proportion, 0 means flat. Memory is given as its growth with each doubling, since it can be nearly 0.
+Each point runs in a process of its own, forked from one that has done nothing but import torch. Its memory is the largest
+resident set while it works, sampled every millisecond, less what was resident before: libraries, data and the model. The
+slope of time is that of a straight line through the logarithms: 1 means in proportion, 0 means flat. Memory is given as
+its growth with each doubling, since it can be nearly 0.
 
 The C library is told to return every large buffer at once (`RETURN_AT_ONCE`). Left alone it keeps some of them, more or
 fewer from run to run, and the same work peaks at 48 or at 94 MB. Returning them costs up to a third more time.
 """
 
-import json
 import math
+import multiprocessing
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -75,12 +75,6 @@ def seconds_of(work):
     return time.perf_counter() - start
 
 
-def measure(what, value):
-    """Return seconds and peak resident memory (MB) of one point."""
-    child = subprocess.run([sys.executable, __file__, what, str(value)], env=os.environ | RETURN_AT_ONCE, capture_output=True, text=True, check=True)
-    return json.loads(child.stdout)
-
-
 def slopes(points):
     """How seconds and megabytes grow along the points of one curve."""
     doublings = [math.log2(point["value"]) for point in points]
@@ -88,26 +82,29 @@ def slopes(points):
             "memory per doubling (MB)": round(linear_regression(doublings, [point["megabytes"] for point in points]).slope, 1) + 0.0}  # no "-0.0"
 
 
-def series(what, values):
+def series(processes, what, values):
     """All points of one curve, and their slopes."""
     points = []
     for value in values:
-        point = measure(what, value)
+        point = processes.apply(run_point, (what, value))
         points.append({"value": value, "seconds": round(point["seconds"], 3), "megabytes": round(point["megabytes"], 1)})
         print(what, points[-1], flush=True)
     return {"points": points} | slopes(points)
 
 
 def main():
-    recording.save("growth", {
-        "one epoch of fit, against the number of images": series("images", IMAGES),
-        "one epoch of fit on 30,000 images, against the latent dimensions": series("latents", LATENTS),
-        "importance-weighted bound of 100 images, against k": series("k", SAMPLES),
-    })
+    os.environ.update(RETURN_AT_ONCE)  # read when the server of the forks starts
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lecture_utils.training"])
+    with context.Pool(1, maxtasksperchild=1) as processes:
+        recording.save("growth", {
+            "one epoch of fit, against the number of images": series(processes, "images", IMAGES),
+            "one epoch of fit on 30,000 images, against the latent dimensions": series(processes, "latents", LATENTS),
+            "importance-weighted bound of 100 images, against k": series(processes, "k", SAMPLES),
+        })
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        print(json.dumps(run_point(sys.argv[1], int(sys.argv[2]))))
-    else:
-        main()
+    if len(sys.argv) != 1:
+        sys.exit(__doc__)
+    main()
