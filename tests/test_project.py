@@ -55,12 +55,27 @@ def test_importing_package_and_torch_costs_at_most_1_2_times_torch_alone():
 
 def test_waiting_threads_sleep_unless_the_user_says_otherwise():
     code = "import lecture_utils, os; print(os.environ['OMP_WAIT_POLICY'])"
-    for setting, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
-        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
-        if setting:
-            environment["OMP_WAIT_POLICY"] = setting
-        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        assert run.stdout.strip() == expected
+    assert output_with("OMP_WAIT_POLICY", None, code) == "PASSIVE"
+    assert output_with("OMP_WAIT_POLICY", "ACTIVE", code) == "ACTIVE"
+
+
+def test_the_linear_algebra_of_numpy_and_scipy_runs_in_one_thread_unless_the_user_says_otherwise():
+    code = """if True:
+        import lecture_utils
+        import numpy, scipy.linalg
+        from threadpoolctl import threadpool_info
+        print({pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"})"""
+    one, two = output_with("OPENBLAS_NUM_THREADS", None, code), output_with("OPENBLAS_NUM_THREADS", "2", code)
+    if "set()" in one:
+        pytest.skip("this numpy was built with another library")
+    assert one == "{1}"
+    assert two == "{2}" or os.cpu_count() == 1
+
+
+def output_with(variable, setting, code):
+    """What Python code prints with an environment variable set, or unset (None)."""
+    environment = {name: value for name, value in os.environ.items() if name != variable} | ({variable: setting} if setting else {})
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
