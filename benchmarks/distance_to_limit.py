@@ -22,7 +22,7 @@ from time_to_quality import FLOAT32_PRODUCTS
 from torch.profiler import ProfilerActivity, profile
 
 DEFAULT = 256  # fit's own batch size
-BATCHES, ROUNDS, IMAGES = (128, DEFAULT, 512, 1024), 7, 7680
+BATCHES, ROUNDS, IMAGES = (128, DEFAULT, 512, 1024), 5, 7680
 TURNS = (DEFAULT, 128, DEFAULT, 512, DEFAULT, 1024)  # of one round: a best of ten still scattered by a tenth
 
 
