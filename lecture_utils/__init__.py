@@ -10,7 +10,7 @@ import os
 # after a short spin, which is enough on an idle machine) instead of spinning on: a spinning thread takes the core that
 # the browser needs, and one training step becomes many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "1500")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # Must be set before numpy loads its linear algebra, whose threads cannot be told to sleep. With one thread, scikit-learn
 # fits a Gaussian mixture to the codes of notebook 07 in half the time: matrices of 20 columns are too small for two.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
