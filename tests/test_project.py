@@ -36,9 +36,15 @@ def test_dependencies_are_ranges_with_a_lower_bound():
         assert ">=" in requirement and "==" not in requirement, requirement
 
 
+def output_of(code, **variables):
+    """What Python code prints in a process of its own, with environment variables set, or unset (None)."""
+    environment = {name: value for name, value in (os.environ | variables).items() if value is not None}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_importing_the_package_loads_no_heavy_library():
     code = "import lecture_utils, sys; print([m for m in ('torch', 'matplotlib', 'sklearn', 'sympy') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert output_of(code) == "[]"
 
 
 def test_importing_package_and_torch_costs_at_most_1_2_times_torch_alone():
@@ -49,14 +55,13 @@ def test_importing_package_and_torch_costs_at_most_1_2_times_torch_alone():
         before_torch = now()
         import torch
         print((now() - start) / (now() - before_torch))"""
-    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3)]
-    assert min(float(run.stdout) for run in runs) <= 1.2
+    assert min(float(output_of(code)) for _ in range(3)) <= 1.2
 
 
 def test_waiting_threads_sleep_unless_the_user_says_otherwise():
     code = "import lecture_utils, os; print(os.environ['OMP_WAIT_POLICY'])"
-    assert output_with("OMP_WAIT_POLICY", None, code) == "PASSIVE"
-    assert output_with("OMP_WAIT_POLICY", "ACTIVE", code) == "ACTIVE"
+    assert output_of(code, OMP_WAIT_POLICY=None) == "PASSIVE"
+    assert output_of(code, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
 
 
 def test_the_linear_algebra_of_numpy_and_scipy_runs_in_one_thread_unless_the_user_says_otherwise():
@@ -65,17 +70,11 @@ def test_the_linear_algebra_of_numpy_and_scipy_runs_in_one_thread_unless_the_use
         import numpy, scipy.linalg
         from threadpoolctl import threadpool_info
         print({pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"})"""
-    one, two = output_with("OPENBLAS_NUM_THREADS", None, code), output_with("OPENBLAS_NUM_THREADS", "2", code)
+    one, two = output_of(code, OPENBLAS_NUM_THREADS=None), output_of(code, OPENBLAS_NUM_THREADS="2")
     if "set()" in one:
         pytest.skip("this numpy was built with another library")
     assert one == "{1}"
     assert two == "{2}" or os.cpu_count() == 1
-
-
-def output_with(variable, setting, code):
-    """What Python code prints with an environment variable set, or unset (None)."""
-    environment = {name: value for name, value in os.environ.items() if name != variable} | ({variable: setting} if setting else {})
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
