@@ -8,7 +8,7 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test test-lowest notebooks bench bench-recipe bench-published book tutorial clean
+.PHONY: help lab test test-lowest notebooks bench bench-ablation bench-published book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab        install what is needed and open the series in JupyterLab"
@@ -16,7 +16,7 @@ help:  ## list the targets
 	@echo "make test-lowest  the same with the lowest versions that pyproject.toml allows, on the oldest Python there is"
 	@echo "make notebooks  execute all notebooks in place and save their outputs"
 	@echo "make bench      measure speed, memory and the notebooks' times; write benchmarks/"
-	@echo "make bench-recipe  measure what each part of fit is worth (after make bench, whose record it uses)"
+	@echo "make bench-ablation  measure what each part of fit is worth (after make bench, whose record it uses)"
 	@echo "make bench-published  train the models of a published table (hours; can be interrupted)"
 	@echo "make book       build the web edition, a static site, in build/book/html"
 	@echo "make tutorial   generate the students' release of Tutorial 7 from its source"
@@ -40,9 +40,9 @@ $(VENV)/installed-book: $(VENV)/installed
 	$(BIN)/python -m pip install --editable '.[book]'
 	@touch $@
 
-$(LOWEST)/installed: pyproject.toml tools/lowest.py
+$(LOWEST)/installed: pyproject.toml tools/lowest_versions.py
 	$(LOWEST_PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python tools/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python tools/lowest_versions.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/constraints.txt --editable '.[test,tutorial,book]'
 	@touch $@
 
@@ -56,16 +56,16 @@ test-lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest --nbval
 
 notebooks: $(VENV)/installed-test
-	$(BIN)/python tools/notebooks.py
+	$(BIN)/python tools/execute_notebooks.py
 
 bench: $(VENV)/installed-test
-	for name in time_to_quality distance_to_limit tried growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in time_to_quality distance_to_limit speed_tricks growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-bench-recipe: $(VENV)/installed-test
-	for name in recipe report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+bench-ablation: $(VENV)/installed-test
+	for name in ablation report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 bench-published: $(VENV)/installed-test
-	printf 'vae\niwae\n' | xargs -n 1 -P 2 $(BIN)/python benchmarks/published.py
+	printf 'vae\niwae\n' | xargs -n 1 -P 2 $(BIN)/python benchmarks/train_published.py
 	$(BIN)/python benchmarks/report.py
 
 book: $(VENV)/installed-book

@@ -23,14 +23,24 @@ def pytest_configure(config):
         shutil.rmtree(CACHE, ignore_errors=True)
     os.environ["LECTURE_CACHE"] = str(CACHE)
     # Notebooks, browsers and what was started early run beside each other, two at a time: each gets its share of the cores.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2)))  # before torch is imported
-    config.addinivalue_line("markers", "before_notebooks: a browser test that runs before the notebooks, to start the readers beside them")
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2))
+    )  # before torch is imported
+    config.addinivalue_line(
+        "markers",
+        "before_notebooks: a browser test that runs before the notebooks, to start the readers beside them",
+    )
 
 
 def solutions(notebook):
     """The code of the folded solutions of a notebook, in order."""
-    return ["\n".join(CODE_BLOCK.findall(folded)) for cell in notebook.cells if cell.cell_type == "markdown"
-            for folded in SOLUTION.findall(cell.source) if CODE_BLOCK.search(folded)]
+    return [
+        "\n".join(CODE_BLOCK.findall(folded))
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for folded in SOLUTION.findall(cell.source)
+        if CODE_BLOCK.search(folded)
+    ]
 
 
 def pytest_collection_modifyitems(items):
@@ -41,7 +51,9 @@ def pytest_collection_modifyitems(items):
 
 def pytest_collection_finish(session):
     """Give each notebook of the run an event that says that its cells have all been run."""
-    session.config.has_run = {item.path: threading.Event() for item in session.items if isinstance(item, IPyNbCell)}
+    session.config.has_run = {
+        item.path: threading.Event() for item in session.items if isinstance(item, IPyNbCell)
+    }
 
 
 def turn(item):
@@ -71,5 +83,13 @@ def add_solutions(items):
         if isinstance(item, IPyNbCell) and is_last:
             for number, source in reversed(list(enumerate(solutions(item.parent.nb), start=1))):
                 cell = nbformat.v4.new_code_cell(source)
-                items.insert(position + 1, IPyNbCell.from_parent(
-                    item.parent, name=f"Solution {number}", cell_num=1000 + number, cell=cell, options=collections.defaultdict(bool)))
+                items.insert(
+                    position + 1,
+                    IPyNbCell.from_parent(
+                        item.parent,
+                        name=f"Solution {number}",
+                        cell_num=1000 + number,
+                        cell=cell,
+                        options=collections.defaultdict(bool),
+                    ),
+                )

@@ -16,14 +16,21 @@ import time
 
 from lecture_utils import data, models, training
 
-import recording
+import records
 import torch
-from time_to_quality import FLOAT32_PRODUCTS
+from time_to_quality import float32_products
 from torch.profiler import ProfilerActivity, profile
 
 DEFAULT = 256  # fit's own batch size
 BATCHES, ROUNDS, IMAGES = (128, DEFAULT, 512, 1024), 5, 7680
-TURNS = (DEFAULT, 128, DEFAULT, 512, DEFAULT, 1024)  # of one round: a best of ten still scattered by a tenth
+TURNS = (
+    DEFAULT,
+    128,
+    DEFAULT,
+    512,
+    DEFAULT,
+    1024,
+)  # of one round: a best of ten still scattered by a tenth
 
 
 def products(model, batch):
@@ -31,7 +38,10 @@ def products(model, batch):
     shapes = []
     for name, layer in model.named_modules():
         if isinstance(layer, torch.nn.Linear):
-            shapes += [(batch, layer.in_features, layer.out_features), (layer.out_features, batch, layer.in_features)]
+            shapes += [
+                (batch, layer.in_features, layer.out_features),
+                (layer.out_features, batch, layer.in_features),
+            ]
             if not name.startswith("encoder.0"):  # nobody asks for the gradient of the pixels
                 shapes.append((batch, layer.out_features, layer.in_features))
     return shapes
@@ -46,8 +56,21 @@ def seconds_of_products(operands, steps):
 
 
 def seconds_of_step(images, batch, pixels):
-    history = training.fit(models.VAE(), images[:IMAGES], epochs=1, batch_size=batch, pixels=pixels, device="cpu", progress=False)
+    history = training.fit(
+        models.VAE(),
+        images[:IMAGES],
+        epochs=1,
+        batch_size=batch,
+        pixels=pixels,
+        device="cpu",
+        progress=False,
+    )
     return history.seconds[0] * batch / IMAGES
+
+
+def seconds_in_float32(images, batch):
+    with float32_products():
+        return seconds_of_step(images, batch, "grey")
 
 
 def timed(images, batch):
@@ -59,7 +82,7 @@ def timed(images, batch):
         "torch.mm alone, bfloat16 (ms)": lambda: seconds_of_products(rounded, IMAGES // batch),
         "step, grey pixels (ms)": lambda: seconds_of_step(images, batch, "grey"),
         "step, binary pixels (ms)": lambda: seconds_of_step(images, batch, "binary"),
-        "step, grey pixels, float32 (ms)": FLOAT32_PRODUCTS(lambda: seconds_of_step(images, batch, "grey")),
+        "step, grey pixels, float32 (ms)": lambda: seconds_in_float32(images, batch),
     }
 
 
@@ -67,7 +90,9 @@ def measure(images):
     """For each batch size the best of several rounds: milliseconds of the products and of the steps, and their ratios."""
     runs = {batch: timed(images, batch) for batch in BATCHES}
     ms = {batch: dict.fromkeys(runs[batch], math.inf) for batch in BATCHES}
-    for _ in range(ROUNDS):  # outermost, so that a disturbance of seconds spoils no more than a round
+    for _ in range(
+        ROUNDS
+    ):  # outermost, so that a disturbance of seconds spoils no more than a round
         for batch in TURNS:
             for name, run in runs[batch].items():
                 ms[batch][name] = min(ms[batch][name], 1e3 * run())
@@ -78,12 +103,19 @@ def row(batch, ms):
     """The record of one batch size."""
     limit, grey = ms["torch.mm alone (ms)"], ms["step, grey pixels (ms)"]
     return {
-        "batch": batch, "multiply-adds a step (millions)": round(sum(m * k * n for m, k, n in products(models.VAE(), batch)) / 1e6, 1),
+        "batch": batch,
+        "multiply-adds a step (millions)": round(
+            sum(m * k * n for m, k, n in products(models.VAE(), batch)) / 1e6, 1
+        ),
         **{name: round(value, 2) for name, value in ms.items()},
         "share of the limit, grey": round(limit / grey, 3),
         "share of the limit, binary": round(limit / ms["step, binary pixels (ms)"], 3),
-        "share of the limit, grey, both float32": round(limit / ms["step, grey pixels, float32 (ms)"], 3),
-        "share of the limit, grey, both bfloat16": round(ms["torch.mm alone, bfloat16 (ms)"] / grey, 3),
+        "share of the limit, grey, both float32": round(
+            limit / ms["step, grey pixels, float32 (ms)"], 3
+        ),
+        "share of the limit, grey, both bfloat16": round(
+            ms["torch.mm alone, bfloat16 (ms)"] / grey, 3
+        ),
     }
 
 
@@ -91,9 +123,18 @@ KINDS = {  # of the profiler's operators, by the first part of the name that fit
     "matrix products": ("aten::mm", "aten::addmm", "aten::mkldnn_linear"),
     "Adam and its schedule": ("aten::_fused_adam_", "Optimizer.", "aten::_foreach"),
     "drawing the binary pixels": ("aten::random_",),
-    "cross-entropy, forward and backward": ("aten::log_sigmoid", "aten::binary_cross_entropy", "aten::sigmoid", "aten::sub_"),
+    "cross-entropy, forward and backward": (
+        "aten::log_sigmoid",
+        "aten::binary_cross_entropy",
+        "aten::sigmoid",
+        "aten::sub_",
+    ),
     "ReLU, forward and backward": ("aten::clamp_min", "aten::relu", "aten::threshold_backward"),
-    "fetching the images; conversions, those to bfloat16 included": ("aten::index_select", "aten::copy_", "aten::lt"),
+    "fetching the images; conversions, those to bfloat16 included": (
+        "aten::index_select",
+        "aten::copy_",
+        "aten::lt",
+    ),
 }
 
 
@@ -104,7 +145,9 @@ def where_it_goes(images):
         seconds_of_step(images, DEFAULT, "binary")
     shares = dict.fromkeys([*KINDS, "the rest: sums, small products, autograd, Python"], 0.0)
     for event in profiler.key_averages():
-        kind = next((kind for kind, names in KINDS.items() if event.key.startswith(names)), list(shares)[-1])
+        kind = next(
+            (kind for kind, names in KINDS.items() if event.key.startswith(names)), list(shares)[-1]
+        )
         shares[kind] += event.self_cpu_time_total
     whole = sum(shares.values())
     return {kind: round(value / whole, 3) for kind, value in shares.items()}
@@ -112,11 +155,15 @@ def where_it_goes(images):
 
 def main():
     images = data.load_mnist().train_images
-    recording.save("distance_to_limit", {
-        "threads": torch.get_num_threads(), "default batch": DEFAULT,
-        "by batch size": measure(images),
-        "where a step goes": where_it_goes(images),
-    })
+    records.save(
+        "distance_to_limit",
+        {
+            "threads": torch.get_num_threads(),
+            "default batch": DEFAULT,
+            "by batch size": measure(images),
+            "where a step goes": where_it_goes(images),
+        },
+    )
 
 
 if __name__ == "__main__":

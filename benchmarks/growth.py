@@ -20,12 +20,14 @@ import time
 from statistics import linear_regression
 
 import psutil
-import recording
+import records
 
 IMAGES = (7500, 15000, 30000, 60000)
 LATENTS = (2, 20, 200)
 SAMPLES = (50, 500, 5000)
-RETURN_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "1000000"}  # bytes; the GNU library's name, others ignore it
+RETURN_AT_ONCE = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000"
+}  # bytes; the GNU library's name, others ignore it
 
 
 class PeakMemory:
@@ -50,23 +52,40 @@ class PeakMemory:
 
 def run_point(what, value):
     """In the child: do the work twice and return the seconds of the faster one and the megabytes of the first."""
-    from lecture_utils import data, models, objectives, training
+    from lecture_utils import bounds, data, models, training
 
     import torch
+
     images = data.load_mnist().train_images
     model = models.VAE(latent_dim=value if what == "latents" else 20)
-    training.fit(models.VAE(), images[:512], epochs=1, device="cpu", progress=False)  # torch loads more on its first step
+    training.fit(
+        models.VAE(), images[:512], epochs=1, device="cpu", progress=False
+    )  # torch loads more on its first step
 
     def work():
         if what == "k":
             with torch.no_grad():
-                objectives.importance_weighted_bound(model, data.binarize(images[:100]), value, generator=torch.Generator().manual_seed(0))
+                bounds.importance_weighted_bound(
+                    model,
+                    data.binarize(images[:100]),
+                    value,
+                    generator=torch.Generator().manual_seed(0),
+                )
         else:
-            training.fit(model, images[:value if what == "images" else 30000], epochs=1, device="cpu", progress=False)
+            training.fit(
+                model,
+                images[: value if what == "images" else 30000],
+                epochs=1,
+                device="cpu",
+                progress=False,
+            )
 
     with PeakMemory() as memory:
         first = seconds_of(work)
-    return {"seconds": min(first, seconds_of(work)), "megabytes": memory.megabytes}  # what the first took may be there for the second
+    return {
+        "seconds": min(first, seconds_of(work)),
+        "megabytes": memory.megabytes,
+    }  # what the first took may be there for the second
 
 
 def seconds_of(work):
@@ -78,8 +97,15 @@ def seconds_of(work):
 def slopes(points):
     """How seconds and megabytes grow along the points of one curve."""
     doublings = [math.log2(point["value"]) for point in points]
-    return {"slope of time": round(linear_regression(doublings, [math.log2(point["seconds"]) for point in points]).slope, 2),
-            "memory per doubling (MB)": round(linear_regression(doublings, [point["megabytes"] for point in points]).slope, 1) + 0.0}  # no "-0.0"
+    return {
+        "slope of time": round(
+            linear_regression(doublings, [math.log2(point["seconds"]) for point in points]).slope, 2
+        ),
+        "memory per doubling (MB)": round(
+            linear_regression(doublings, [point["megabytes"] for point in points]).slope, 1
+        )
+        + 0.0,
+    }  # no "-0.0"
 
 
 def series(processes, what, values):
@@ -87,7 +113,13 @@ def series(processes, what, values):
     points = []
     for value in values:
         point = processes.apply(run_point, (what, value))
-        points.append({"value": value, "seconds": round(point["seconds"], 3), "megabytes": round(point["megabytes"], 1)})
+        points.append(
+            {
+                "value": value,
+                "seconds": round(point["seconds"], 3),
+                "megabytes": round(point["megabytes"], 1),
+            }
+        )
         print(what, points[-1], flush=True)
     return {"points": points} | slopes(points)
 
@@ -97,11 +129,20 @@ def main():
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lecture_utils.training"])
     with context.Pool(1, maxtasksperchild=1) as processes:
-        recording.save("growth", {
-            "one epoch of fit, against the number of images": series(processes, "images", IMAGES),
-            "one epoch of fit on 30,000 images, against the latent dimensions": series(processes, "latents", LATENTS),
-            "importance-weighted bound of 100 images, against k": series(processes, "k", SAMPLES),
-        })
+        records.save(
+            "growth",
+            {
+                "one epoch of fit, against the number of images": series(
+                    processes, "images", IMAGES
+                ),
+                "one epoch of fit on 30,000 images, against the latent dimensions": series(
+                    processes, "latents", LATENTS
+                ),
+                "importance-weighted bound of 100 images, against k": series(
+                    processes, "k", SAMPLES
+                ),
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -10,13 +10,20 @@ import hashlib
 import os
 from pathlib import Path
 
-import recording
+import records
+from lecture_utils import pretrained
 
 ROOT = Path(__file__).parents[1]
 FIGURES = Path(__file__).parent / "figures"
-START, END = "<!-- written by benchmarks/report.py -->", "<!-- end of what benchmarks/report.py writes -->"
+START, END = (
+    "<!-- written by benchmarks/report.py -->",
+    "<!-- end of what benchmarks/report.py writes -->",
+)
 ESTIMATE = "test log-likelihood, 5000 samples (nats)"
-PUBLISHED = {"vae": ("VAE, k = 1", -86.76, 19), "iwae": ("IWAE, k = 5", -85.54, 22)}  # Burda et al. 2015, table 1: nats, active units
+PUBLISHED = {
+    "vae": ("VAE, k = 1", -86.76, 19),
+    "iwae": ("IWAE, k = 5", -85.54, 22),
+}  # Burda et al. 2015, table 1: nats, active units
 
 
 def table(head: list[str], rows: list[list]) -> str:
@@ -31,34 +38,61 @@ def origin(record: dict) -> str:
 
 def summary() -> str:
     """For README.md: the race, its figure, and one line on each of the other benchmarks."""
-    race, limit, series = (recording.load(name) for name in ("time_to_quality", "distance_to_limit", "series"))
-    loss, seconds = race["test loss at the end (nats), median over seeds"], race["seconds to the end, median over seeds"]
+    race, limit, series = (
+        records.load(name) for name in ("time_to_quality", "distance_to_limit", "series")
+    )
+    loss, seconds = (
+        race["test loss at the end (nats), median over seeds"],
+        race["seconds to the end, median over seeds"],
+    )
     default = next(row for row in limit["by batch size"] if row["batch"] == limit["default batch"])
-    seeds, epochs = len(race["curves"]["fit"]), {name: len(runs[0]["seconds"]) for name, runs in race["curves"].items()}
-    rows = [[name, epochs[name], seconds[name], race["seconds an epoch"][name]["median"], loss[name]] for name in race["curves"]]
-    faster, epoch = race["times faster to the same loss"], race["epoch over epoch of the usual script"]
+    seeds, epochs = (
+        len(race["curves"]["fit"]),
+        {name: len(runs[0]["seconds"]) for name, runs in race["curves"].items()},
+    )
+    rows = [
+        [name, epochs[name], seconds[name], race["seconds an epoch"][name]["median"], loss[name]]
+        for name in race["curves"]
+    ]
+    faster, epoch = (
+        race["times faster to the same loss"],
+        race["epoch over epoch of the usual script"],
+    )
     slowest = max(series["notebooks"], key=lambda row: row["seconds"])
-    return "\n\n".join([
-        f"Measured by `make bench` ({origin(race)}); the records are in `benchmarks/results/`, all tables in "
-        "[benchmarks/README.md](benchmarks/README.md).",
-        f"![{race_alt(race)}](benchmarks/figures/time_to_quality.png)",
-        table(["the same network, the same test loss", "epochs", "seconds", "seconds an epoch", "test loss (nats)"], rows),
-        f"Medians over {seeds} seeds, grey pixels. `fit` reaches the loss of the usual script {faster['fit']} times faster; its epoch takes "
-        f"{epoch['fit']['median']} of the usual one (the fastest epochs of both: {epoch['fit']['fastest']}). Beside a busy process it takes {race['slower beside a busy process, times']} times as long. "
-        f"On processors with fast bfloat16 instructions, such as this one, `fit` rounds the factors of its matrix products to bfloat16; without that it is {faster['fit, float32']} times faster, "
-        f"and its epoch takes {epoch['fit, float32']['median']} of the usual one (fastest: {epoch['fit, float32']['fastest']}).",
-        f"`torch.mm` alone, on float32 matrices, needs {default['share of the limit, grey']:.0%} (grey pixels) or {default['share of the limit, binary']:.0%} (binary) of the time of a step of `fit`; "
-        f"like against like it is {default['share of the limit, grey, both float32']:.0%} (both float32) and {default['share of the limit, grey, both bfloat16']:.0%} (both bfloat16). "
-        f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an empty cache, the longest {slowest['seconds']:.0f} s.",
-        published_sentence(),
-    ])
+    return "\n\n".join(
+        [
+            f"Measured by `make bench` ({origin(race)}); the records are in `benchmarks/results/`, all tables in "
+            "[benchmarks/README.md](benchmarks/README.md).",
+            f"![{race_alt(race)}](benchmarks/figures/time_to_quality.png)",
+            table(
+                [
+                    "the same network, the same test loss",
+                    "epochs",
+                    "seconds",
+                    "seconds an epoch",
+                    "test loss (nats)",
+                ],
+                rows,
+            ),
+            f"Medians over {seeds} seeds, grey pixels. `fit` reaches the loss of the usual script {faster['fit']} times faster; its epoch takes "
+            f"{epoch['fit']['median']} of the usual one (the fastest epochs of both: {epoch['fit']['fastest']}). Beside a busy process it takes {race['slower beside a busy process, times']} times as long. "
+            f"On processors with fast bfloat16 instructions, such as this one, `fit` rounds the factors of its matrix products to bfloat16; without that it is {faster['fit, float32']} times faster, "
+            f"and its epoch takes {epoch['fit, float32']['median']} of the usual one (fastest: {epoch['fit, float32']['fastest']}).",
+            f"`torch.mm` alone, on float32 matrices, needs {default['share of the limit, grey']:.0%} (grey pixels) or {default['share of the limit, binary']:.0%} (binary) of the time of a step of `fit`; "
+            f"like against like it is {default['share of the limit, grey, both float32']:.0%} (both float32) and {default['share of the limit, grey, both bfloat16']:.0%} (both bfloat16). "
+            f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an empty cache, the longest {slowest['seconds']:.0f} s.",
+            published_sentence(),
+        ]
+    )
 
 
 def race_alt(race: dict) -> str:
     loss = race["test loss at the end (nats), median over seeds"]
     seconds = race["seconds to the end, median over seeds"]
-    return (f"Test loss against training time on a logarithmic axis. The usual script ends at {loss['usual script']} nats after {seconds['usual script']:.0f} seconds, "
-            f"fit at {loss['fit']} nats after {seconds['fit']:.1f} seconds.")
+    return (
+        f"Test loss against training time on a logarithmic axis. The usual script ends at {loss['usual script']} nats after {seconds['usual script']:.0f} seconds, "
+        f"fit at {loss['fit']} nats after {seconds['fit']:.1f} seconds."
+    )
 
 
 def curves_of(growth: dict) -> dict:
@@ -67,73 +101,153 @@ def curves_of(growth: dict) -> dict:
 
 
 def growth_alt(growth: dict) -> str:
-    slopes = "; ".join(f"{name} {curve['slope of time']} and {curve['memory per doubling (MB)']} MB"
-                       for name, curve in zip(("images", "latent dimensions", "k"), curves_of(growth).values()))
+    slopes = "; ".join(
+        f"{name} {curve['slope of time']} and {curve['memory per doubling (MB)']} MB"
+        for name, curve in zip(("images", "latent dimensions", "k"), curves_of(growth).values())
+    )
     return f"Seconds above, peak memory below, against images, latent dimensions and k. Slope of time, and memory per doubling: {slopes}."
 
 
 def tables() -> str:
     """For benchmarks/README.md: every table."""
-    recipe, limit, tried, series, growth = (recording.load(name) for name in ("recipe", "distance_to_limit", "tried", "series", "growth"))
+    ablation, limit, tricks, series, growth = (
+        records.load(name)
+        for name in ("ablation", "distance_to_limit", "speed_tricks", "series", "growth")
+    )
     rows = limit["by batch size"]
     notebooks = series["notebooks"]
     parts = [
         "## What makes fit's epochs count",
-        f"{origin(recipe)}. The test loss (grey pixels, nats) after {recipe['epochs']} epochs of `fit` with one part left out; for each seed, and the median. Notebook 06 explains the parts.",
-        table(["variant", *(f"seed {seed}" for seed in range(len(recipe["test loss (nats)"]["as it is"]))), "median", "lost"],
-              [[name, *values, recipe["median (nats)"][name], f"{recipe['median (nats)'][name] - recipe['median (nats)']['as it is']:.2f}"]
-               for name, values in recipe["test loss (nats)"].items()]),
-        "## Distance to the limit", f"{origin(limit)}, {limit['threads']} threads. The default batch is {limit['default batch']}.",
+        f"{origin(ablation)}. The test loss (grey pixels, nats) after {ablation['epochs']} epochs of `fit` with one part left out; for each seed, and the median. Notebook 06 explains the parts.",
+        table(
+            [
+                "variant",
+                *(f"seed {seed}" for seed in range(len(ablation["test loss (nats)"]["as it is"]))),
+                "median",
+                "lost",
+            ],
+            [
+                [
+                    name,
+                    *values,
+                    ablation["median (nats)"][name],
+                    f"{ablation['median (nats)'][name] - ablation['median (nats)']['as it is']:.2f}",
+                ]
+                for name, values in ablation["test loss (nats)"].items()
+            ],
+        ),
+        "## Distance to the limit",
+        f"{origin(limit)}, {limit['threads']} threads. The default batch is {limit['default batch']}.",
         table(list(rows[0]), [list(row.values()) for row in rows]),
         "Where a step goes, by torch's profiler (binary pixels, default batch; shares of operator time, the profiler's own cost included):",
-        table(["kind", "share"], [[kind, f"{share:.1%}"] for kind, share in limit["where a step goes"].items()]),
-        "## What was tried", f"{origin(tried)}. Batch {tried['batch']}, binary pixels, all variants in turn, the best of many short rounds. A trick that costs clarity goes in only if it saves at least 10 %.",
-        table(["variant", "step (ms)", "saved"], [[name, ms, f"{tried['saved'][name]:.1%}"] for name, ms in tried["step (ms), best round"].items()]),
-        "## Growth", f"{origin(growth)}. Each point in a process of its own, which returns large buffers at once; memory is the peak above what was resident before.",
+        table(
+            ["kind", "share"],
+            [[kind, f"{share:.1%}"] for kind, share in limit["where a step goes"].items()],
+        ),
+        "## What was tried",
+        f"{origin(tricks)}. Batch {tricks['batch']}, binary pixels, all variants in turn, the best of many short rounds. A trick that costs clarity goes in only if it saves at least 10 %.",
+        table(
+            ["variant", "step (ms)", "saved"],
+            [
+                [name, ms, f"{tricks['saved'][name]:.1%}"]
+                for name, ms in tricks["step (ms), best round"].items()
+            ],
+        ),
+        "## Growth",
+        f"{origin(growth)}. Each point in a process of its own, which returns large buffers at once; memory is the peak above what was resident before.",
         f"![{growth_alt(growth)}](figures/growth.png)",
-        table(["what", "slope of time", "memory per doubling (MB)"],
-              [[name, c["slope of time"], c["memory per doubling (MB)"]] for name, c in curves_of(growth).items()]),
-        "## The series", f"{origin(series)}. Each notebook alone, from an empty cache.",
-        table(list(notebooks[0]), [list(row.values()) for row in notebooks]
-              + [["all", series["seconds, all"], "", series["kilobytes, all"]]]),
+        table(
+            ["what", "slope of time", "memory per doubling (MB)"],
+            [
+                [name, c["slope of time"], c["memory per doubling (MB)"]]
+                for name, c in curves_of(growth).items()
+            ],
+        ),
+        "## The series",
+        f"{origin(series)}. Each notebook alone, from an empty cache.",
+        table(
+            list(notebooks[0]),
+            [list(row.values()) for row in notebooks]
+            + [["all", series["seconds, all"], "", series["kilobytes, all"]]],
+        ),
     ]
     return "\n\n".join(parts + published())
 
 
 def runs() -> dict:
     """The runs of Burda et al.'s table 1: {name: record}."""
-    return {name: recording.load(f"published_{name}") for name in PUBLISHED}
+    return {name: records.load(name, pretrained.FOLDER) for name in PUBLISHED}
 
 
 def published_sentence() -> str:
     """For README.md."""
-    ends = [f"{PUBLISHED[name][0]}: {r[ESTIMATE]:.2f} ± {r['its standard error']:.2f} nats (published: {PUBLISHED[name][1]}), {r['seconds'] / 60:.0f} minutes"
-            for name, r in runs().items()]
-    return "Test log-likelihood of Burda et al. (2015), table 1, trained anew by `make bench-published`, both at once with one thread each: " + "; ".join(ends) + "."
+    ends = [
+        f"{PUBLISHED[name][0]}: {r[ESTIMATE]:.2f} ± {r['its standard error']:.2f} nats (published: {PUBLISHED[name][1]}), {r['seconds'] / 60:.0f} minutes"
+        for name, r in runs().items()
+    ]
+    return (
+        "Test log-likelihood of Burda et al. (2015), table 1, trained anew by `make bench-published`, both at once with one thread each: "
+        + "; ".join(ends)
+        + "."
+    )
 
 
 def published() -> list[str]:
     """The section on Burda et al.'s table 1."""
-    rows = [[label, nats, f"{r[ESTIMATE]} ± {r['its standard error']}", units, r["active units"], r["epochs"], round(r["seconds"] / 60), r["test ELBO (nats)"]]
-            for (label, nats, units), r in zip(PUBLISHED.values(), runs().values())]
-    head = ["model", "published (nats)", "here (nats)", "active units, published", "active units, here", "epochs", "minutes", "test ELBO (nats)"]
-    return ["## Published numbers", "Burda et al. (2015), table 1, one stochastic layer; `make bench-published`, both at once with one thread each. What differs from their protocol stands in "
-            "[published.py](published.py). The standard error is over test images.", table(head, rows), f"![{published_alt()}](figures/published.png)"]
+    rows = [
+        [
+            label,
+            nats,
+            f"{r[ESTIMATE]} ± {r['its standard error']}",
+            units,
+            r["active units"],
+            r["epochs"],
+            round(r["seconds"] / 60),
+            r["test ELBO (nats)"],
+        ]
+        for (label, nats, units), r in zip(PUBLISHED.values(), runs().values())
+    ]
+    head = [
+        "model",
+        "published (nats)",
+        "here (nats)",
+        "active units, published",
+        "active units, here",
+        "epochs",
+        "minutes",
+        "test ELBO (nats)",
+    ]
+    return [
+        "## Published numbers",
+        "Burda et al. (2015), table 1, one stochastic layer; `make bench-published`, both at once with one thread each. What differs from their protocol stands in "
+        "[train_published.py](train_published.py). The standard error is over test images.",
+        table(head, rows),
+        f"![{published_alt()}](figures/published.png)",
+    ]
 
 
 def published_alt() -> str:
     """The last point of each curve, in words."""
-    ends = [f"the {PUBLISHED[name][0]} ends at {list(r['test bound'].values())[-1]:.2f}" for name, r in runs().items()]
-    return ("Importance-weighted bound of 100 samples on 2000 test images against minutes of training, above dotted lines at the published figures: "
-            + ", ".join(ends) + " nats.")
+    ends = [
+        f"the {PUBLISHED[name][0]} ends at {list(r['test bound'].values())[-1]:.2f}"
+        for name, r in runs().items()
+    ]
+    return (
+        "Importance-weighted bound of 100 samples on 2000 test images against minutes of training, above dotted lines at the published figures: "
+        + ", ".join(ends)
+        + " nats."
+    )
 
 
 def draw() -> None:
     """Draw the figures; each carries the hash of its records, so that a test can tell an old one."""
     from lecture_utils import plotting  # sets the style
 
-    figures = {"time_to_quality": draw_race(recording.load("time_to_quality"), plotting), "growth": draw_growth(recording.load("growth"), plotting),
-               "published": draw_published(runs(), plotting)}
+    figures = {
+        "time_to_quality": draw_race(records.load("time_to_quality"), plotting),
+        "growth": draw_growth(records.load("growth"), plotting),
+        "published": draw_published(runs(), plotting),
+    }
     FIGURES.mkdir(exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(FIGURES / f"{name}.png", metadata={"Source": fingerprint(name)})
@@ -141,19 +255,48 @@ def draw() -> None:
 
 def fingerprint(figure: str) -> str:
     """SHA-256 of the records behind a figure, as text, whatever the line ends of the checkout."""
-    records = [f"published_{name}" for name in PUBLISHED] if figure == "published" else [figure]
-    text = "".join((recording.RESULTS / f"{name}.json").read_text(encoding="utf-8") for name in records)
+    if figure == "published":
+        files = [pretrained.FOLDER / f"{name}.json" for name in PUBLISHED]
+    else:
+        files = [records.RESULTS / f"{figure}.json"]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def draw_race(race, plotting):
     figure, axis = plotting.plt.subplots(figsize=(7, 3.4))
-    for name, color, marker in (("usual script", plotting.COLORS["data"], "s"), ("fit", plotting.COLORS["bound"], "o")):
+    for name, color, marker in (
+        ("usual script", plotting.COLORS["data"], "s"),
+        ("fit", plotting.COLORS["bound"], "o"),
+    ):
         for run in race["curves"][name]:
-            axis.plot(run["seconds"], run["test loss (nats)"], "-", marker=marker, ms=4, lw=1.2, color=color)
-        axis.annotate(name, (run["seconds"][0], run["test loss (nats)"][0]), xytext=(8, 4), textcoords="offset points", color=color)
-    axis.axhline(race["test loss at the end (nats), median over seeds"]["usual script"], color=plotting.COLORS["prior"], ls=":", lw=1)
-    axis.set(xscale="log", xlabel="training time (seconds, logarithmic)", ylabel="test loss (nats an image)")
+            axis.plot(
+                run["seconds"],
+                run["test loss (nats)"],
+                "-",
+                marker=marker,
+                ms=4,
+                lw=1.2,
+                color=color,
+            )
+        axis.annotate(
+            name,
+            (run["seconds"][0], run["test loss (nats)"][0]),
+            xytext=(8, 4),
+            textcoords="offset points",
+            color=color,
+        )
+    axis.axhline(
+        race["test loss at the end (nats), median over seeds"]["usual script"],
+        color=plotting.COLORS["prior"],
+        ls=":",
+        lw=1,
+    )
+    axis.set(
+        xscale="log",
+        xlabel="training time (seconds, logarithmic)",
+        ylabel="test loss (nats an image)",
+    )
     axis.margins(y=0.1)  # room for the label above the first points
     _ticks(axis.xaxis, [2, 5, 10, 20, 50])
     return figure
@@ -161,13 +304,31 @@ def draw_race(race, plotting):
 
 def draw_growth(growth, plotting):
     figure, axes = plotting.plt.subplots(2, 3, figsize=(7, 4.4), sharex="col", sharey="row")
-    for column, (curve, label) in enumerate(zip(curves_of(growth).values(), ("training images", "latent dimensions", "samples $k$"))):
+    for column, (curve, label) in enumerate(
+        zip(curves_of(growth).values(), ("training images", "latent dimensions", "samples $k$"))
+    ):
         values = [point["value"] for point in curve["points"]]
         time, memory = axes[:, column]
-        time.plot(values, [point["seconds"] for point in curve["points"]], "o-", color=plotting.COLORS["latent"], ms=4)
+        time.plot(
+            values,
+            [point["seconds"] for point in curve["points"]],
+            "o-",
+            color=plotting.COLORS["latent"],
+            ms=4,
+        )
         time.set(xscale="log", yscale="log", title=f"slope {curve['slope of time']}")
-        memory.plot(values, [point["megabytes"] for point in curve["points"]], "s--", color=plotting.COLORS["reconstruction"], ms=4)
-        memory.set(xlabel=label, title=f"{curve['memory per doubling (MB)']} MB per doubling", ylim=(0, 150))
+        memory.plot(
+            values,
+            [point["megabytes"] for point in curve["points"]],
+            "s--",
+            color=plotting.COLORS["reconstruction"],
+            ms=4,
+        )
+        memory.set(
+            xlabel=label,
+            title=f"{curve['memory per doubling (MB)']} MB per doubling",
+            ylim=(0, 150),
+        )
         _ticks(memory.xaxis, values[::3] if len(values) > 3 else values)
     _ticks(axes[0, 0].yaxis, [0.1, 0.3, 1, 3])
     axes[0, 0].set_ylabel("seconds")
@@ -178,28 +339,51 @@ def draw_growth(growth, plotting):
 def draw_published(runs, plotting):
     figure, axis = plotting.plt.subplots(figsize=(7, 3.4))
     colors = (plotting.COLORS["bound"], plotting.COLORS["reconstruction"])
-    for (name, record), color, marker, below in zip(runs.items(), colors, "os", (3, 16)):  # the second label clear of its line
+    for (name, record), color, marker, below in zip(
+        runs.items(), colors, "os", (3, 16)
+    ):  # the second label clear of its line
         label, nats, _ = PUBLISHED[name]
-        minutes = [int(epoch) * record["seconds"] / record["epochs"] / 60 for epoch in record["test bound"]]
+        minutes = [
+            int(epoch) * record["seconds"] / record["epochs"] / 60 for epoch in record["test bound"]
+        ]
         values = list(record["test bound"].values())
         axis.plot(minutes, values, "-", marker=marker, ms=4, lw=1.2, color=color)
-        axis.annotate(label, (minutes[-1], values[-1]), xytext=(6, -below), textcoords="offset points", color=color)
+        axis.annotate(
+            label,
+            (minutes[-1], values[-1]),
+            xytext=(6, -below),
+            textcoords="offset points",
+            color=color,
+        )
         axis.axhline(nats, color=color, ls=":", lw=1)
-        axis.text(1, nats + 0.15, f"published, 5000 samples: {nats}".replace("-", "\u2212"), color=color, fontsize=9)
+        axis.text(
+            1,
+            nats + 0.15,
+            f"published, 5000 samples: {nats}".replace("-", "\u2212"),
+            color=color,
+            fontsize=9,
+        )
     longest = max(record["seconds"] for record in runs.values()) / 60
-    axis.set(xlabel="minutes of training", ylabel="test bound, 100 samples (nats)", ylim=(-96, -84.5), xlim=(0, 1.2 * longest))
+    axis.set(
+        xlabel="minutes of training",
+        ylabel="test bound, 100 samples (nats)",
+        ylim=(-96, -84.5),
+        xlim=(0, 1.2 * longest),
+    )
     return figure
 
 
 def _ticks(axis, values):
     """Plain numbers at just these values of a logarithmic axis."""
-    axis.set_ticks(values, [f"{value:g}" if value < 1e4 else f"{value / 1000:g}k" for value in values])
+    axis.set_ticks(
+        values, [f"{value:g}" if value < 1e4 else f"{value / 1000:g}k" for value in values]
+    )
     axis.set_ticks([], minor=True)
 
 
 def put_between_markers(path: Path, text: str) -> None:
     whole = path.read_text(encoding="utf-8")
-    before, after = whole[:whole.index(START) + len(START)], whole[whole.index(END):]
+    before, after = whole[: whole.index(START) + len(START)], whole[whole.index(END) :]
     scratch = path.with_suffix(".part")
     scratch.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
     os.replace(scratch, path)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import nbformat
-import recording
+import records
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -27,7 +27,10 @@ def has_figure(cell):
 def run(path):
     """Execute one notebook and return its three figures."""
     notebook = nbformat.read(path, as_version=4)
-    figures, cells = [], []  # the times at which each cell, and each that shows a figure, had been executed
+    figures, cells = (
+        [],
+        [],
+    )  # the times at which each cell, and each that shows a figure, had been executed
     start = time.perf_counter()
 
     def note(cell, **_):
@@ -36,9 +39,19 @@ def run(path):
             figures.append(cells[-1])
 
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(notebook, timeout=600, shutdown_kernel="immediate", resources={"metadata": {"path": folder}}, on_cell_executed=note).execute()
-    return {"notebook": path.stem, "seconds": round(cells[-1], 1), "first figure (seconds)": round(figures[0], 1),
-            "kilobytes": round(path.stat().st_size / 1000)}
+        NotebookClient(
+            notebook,
+            timeout=600,
+            shutdown_kernel="immediate",
+            resources={"metadata": {"path": folder}},
+            on_cell_executed=note,
+        ).execute()
+    return {
+        "notebook": path.stem,
+        "seconds": round(cells[-1], 1),
+        "first figure (seconds)": round(figures[0], 1),
+        "kilobytes": round(path.stat().st_size / 1000),
+    }
 
 
 def main():
@@ -48,8 +61,14 @@ def main():
             os.environ["LECTURE_CACHE"] = cache
             rows.append(run(path))
         print(rows[-1], flush=True)
-    recording.save("series", {"notebooks": rows, "seconds, all": round(sum(row["seconds"] for row in rows), 1),
-                              "kilobytes, all": sum(row["kilobytes"] for row in rows)})
+    records.save(
+        "series",
+        {
+            "notebooks": rows,
+            "seconds, all": round(sum(row["seconds"] for row in rows), 1),
+            "kilobytes, all": sum(row["kilobytes"] for row in rows),
+        },
+    )
 
 
 if __name__ == "__main__":

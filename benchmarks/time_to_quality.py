@@ -12,21 +12,31 @@ clock stops while it is computed. Last, an epoch of `fit` is timed with another 
 """
 
 import contextlib
+import os
 import statistics
 import subprocess
 import sys
 import time
-from unittest.mock import patch
 
 from lecture_utils import data, evaluation, models, training
 
-import recording
+import records
 import torch
 import torch.nn.functional as F
 from torchvision import datasets, transforms
 
 SEEDS, USUAL_EPOCHS, FIT_EPOCHS = (0, 1, 2), 10, 2
-FLOAT32_PRODUCTS = patch.object(training, "mixed_precision", contextlib.nullcontext)  # what other processors do
+
+
+@contextlib.contextmanager
+def float32_products():
+    """Let `fit` compute as on a processor that is not fast at bfloat16, while the block runs."""
+    before = os.environ.get("LECTURE_PRECISION", "auto")
+    os.environ["LECTURE_PRECISION"] = "float32"
+    try:
+        yield
+    finally:
+        os.environ["LECTURE_PRECISION"] = before
 
 
 class Stopwatch:
@@ -61,7 +71,9 @@ def usual_script(seed, watch):
             mu, logvar = model.encode(x)
             z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
             p = torch.sigmoid(model.decode(z))
-            loss = F.binary_cross_entropy(p, x, reduction="sum") - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+            loss = F.binary_cross_entropy(p, x, reduction="sum") - 0.5 * torch.sum(
+                1 + logvar - mu.pow(2) - logvar.exp()
+            )
             loss.backward()
             loss.item()
             optimizer.step()
@@ -70,14 +82,21 @@ def usual_script(seed, watch):
 
 
 def fit(seed, images, watch):
-    training.fit(models.VAE(seed=seed), images, epochs=FIT_EPOCHS, pixels="grey", seed=seed, device="cpu", on_epoch=watch, progress=False)
+    """`fit` with its defaults on grey pixels; `watch` is called after each epoch."""
+    model = training.initialise(models.VAE(seed=seed), images)
+    options = {"epochs": FIT_EPOCHS, "pixels": "grey", "seed": seed, "device": "cpu"}
+    training.fit(model, images, **options, on_epoch=watch, progress=False)
 
 
-fit_float32 = FLOAT32_PRODUCTS(fit)
+def fit_float32(seed, images, watch):
+    """The same without bfloat16 products."""
+    with float32_products():
+        fit(seed, images, watch)
 
 
 def busy_ratio(images, repeats=3):
     """Seconds of `fit` with another process computing, over those of `fit` alone; the best of `repeats` each."""
+
     def seconds():
         start = time.perf_counter()
         training.fit(models.VAE(), images, epochs=1, pixels="grey", device="cpu", progress=False)
@@ -101,28 +120,53 @@ def epoch_seconds(curves):
 def main():
     mnist = data.load_mnist()
     test_images = data.to_grey(mnist.test_images)
-    contestants = {"usual script": lambda seed, images, watch: usual_script(seed, watch), "fit": fit, "fit, float32": fit_float32}
+    contestants = {
+        "usual script": lambda seed, images, watch: usual_script(seed, watch),
+        "fit": fit,
+        "fit, float32": fit_float32,
+    }
     curves = {name: [] for name in contestants}
     for seed in SEEDS:
         for name, train in contestants.items():
             watch = Stopwatch(test_images)
             train(seed, mnist.train_images, watch)
             curves[name].append(watch.curve())
-            print(f"{name}, seed {seed}: {watch.losses[-1]:.2f} nats after {watch.seconds[-1]:.1f} s", flush=True)
-    total = {name: statistics.median(curve["seconds"][-1] for curve in runs) for name, runs in curves.items()}
+            print(
+                f"{name}, seed {seed}: {watch.losses[-1]:.2f} nats after {watch.seconds[-1]:.1f} s",
+                flush=True,
+            )
+    total = {
+        name: statistics.median(curve["seconds"][-1] for curve in runs)
+        for name, runs in curves.items()
+    }
     epoch = {name: epoch_seconds(runs) for name, runs in curves.items()}
-    recording.save("time_to_quality", {
-        "threads": torch.get_num_threads(),
-        "seconds to the end, median over seeds": {name: round(value, 2) for name, value in total.items()},
-        "test loss at the end (nats), median over seeds": {
-            name: round(statistics.median(curve["test loss (nats)"][-1] for curve in runs), 2) for name, runs in curves.items()},
-        "times faster to the same loss": {name: round(total["usual script"] / total[name], 1) for name in ("fit", "fit, float32")},
-        "seconds an epoch": epoch,
-        "epoch over epoch of the usual script": {
-            name: {kind: round(epoch[name][kind] / epoch["usual script"][kind], 3) for kind in epoch[name]} for name in ("fit", "fit, float32")},
-        "slower beside a busy process, times": round(busy_ratio(mnist.train_images[:15360]), 2),
-        "curves": curves,
-    })
+    records.save(
+        "time_to_quality",
+        {
+            "threads": torch.get_num_threads(),
+            "seconds to the end, median over seeds": {
+                name: round(value, 2) for name, value in total.items()
+            },
+            "test loss at the end (nats), median over seeds": {
+                name: round(statistics.median(curve["test loss (nats)"][-1] for curve in runs), 2)
+                for name, runs in curves.items()
+            },
+            "times faster to the same loss": {
+                name: round(total["usual script"] / total[name], 1)
+                for name in ("fit", "fit, float32")
+            },
+            "seconds an epoch": epoch,
+            "epoch over epoch of the usual script": {
+                name: {
+                    kind: round(epoch[name][kind] / epoch["usual script"][kind], 3)
+                    for kind in epoch[name]
+                }
+                for name in ("fit", "fit, float32")
+            },
+            "slower beside a busy process, times": round(busy_ratio(mnist.train_images[:15360]), 2),
+            "curves": curves,
+        },
+    )
 
 
 if __name__ == "__main__":

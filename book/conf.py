@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 BOOK = Path(__file__).resolve().parent
-sys.path[:0] = [str(BOOK), str(BOOK.parent)]  # this folder's extension, and lecture_utils if it is not installed
+sys.path[:0] = [
+    str(BOOK),
+    str(BOOK.parent),
+]  # this folder's extension, and lecture_utils if it is not installed
 
 project = "Variational autoencoders, from the lecture to the last nat"
 author = "Lecture 11"
@@ -21,8 +24,14 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "static_pag
 root_doc = "book/index"
 # The source folder is the repository's root, so that links between its files are links between pages.
 include_patterns = [
-    "book/*.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/README.md", "notebooks/README.md", "notebooks/[0-9]*.ipynb",
-    "notebooks/tutorial_7/README.md", "notebooks/tutorial_7/release/tutorial_7/tutorial_7.ipynb",
+    "book/*.md",
+    "CONTRIBUTING.md",
+    "data/README.md",
+    "benchmarks/README.md",
+    "notebooks/README.md",
+    "notebooks/[0-9]*.ipynb",
+    "notebooks/tutorial_7/README.md",
+    "notebooks/tutorial_7/release/tutorial_7/tutorial_7.ipynb",
 ]
 
 # --- Notebooks ---
@@ -35,7 +44,12 @@ myst_heading_anchors = 3
 myst_links_external_new_tab = False
 
 # --- Maths: one file of MathJax, copied from an installed package. SVG needs no fonts, and works from file:// too. ---
-MATHJAX = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax" / "tex-svg-full.js"
+MATHJAX = (
+    Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
+    / "static"
+    / "mathjax"
+    / "tex-svg-full.js"
+)
 mathjax_path = MATHJAX.name
 # Without MathJax's menu a formula is no stop of the Tab key. Screen readers read the hidden MathML, which stays.
 mathjax3_config = {"options": {"enableMenu": False}}
@@ -48,7 +62,9 @@ add_module_names = False
 default_role = "literal"  # docstrings write `name`, as Markdown does
 nitpicky = True
 # Types of other libraries are named without a link: finding their pages would need the network.
-nitpick_ignore_regex = [("py:class", r"(torch|numpy|sklearn|matplotlib|ipywidgets|pathlib|collections)\..*")]
+nitpick_ignore_regex = [
+    ("py:class", r"(torch|numpy|sklearn|matplotlib|ipywidgets|pathlib|collections)\..*")
+]
 
 # --- Look ---
 html_theme = "sphinx_book_theme"
@@ -56,10 +72,14 @@ html_title = "VAE: from the lecture to the last nat"
 html_static_path = ["static", str(MATHJAX)]
 html_css_files = ["book.css"]
 html_favicon = "static/favicon.svg"
-html_context = {"default_mode": "auto"}  # light or dark as the reader's system is set, until the reader chooses
+html_context = {
+    "default_mode": "auto"
+}  # light or dark as the reader's system is set, until the reader chooses
 html_additional_pages = {"index": "start.html"}
 templates_path = ["templates"]
-html_sourcelink_suffix = ""  # a page's download is called 05_kl_term.ipynb, not 05_kl_term.ipynb.txt
+html_sourcelink_suffix = (
+    ""  # a page's download is called 05_kl_term.ipynb, not 05_kl_term.ipynb.txt
+)
 highlight_language = "none"  # blocks that name no language: commands, formulas in docstrings
 html_use_index = False
 html_domain_indices = False  # the page of the package lists the same names, explained
@@ -68,6 +88,9 @@ html_show_copyright = False
 html_theme_options = {
     "show_navbar_depth": 1,
     "use_fullscreen_button": False,
-    "navbar_start": [], "navbar_center": [], "navbar_end": [], "navbar_persistent": [],  # the bar above would only repeat the search
+    "navbar_start": [],
+    "navbar_center": [],
+    "navbar_end": [],
+    "navbar_persistent": [],  # the bar above would only repeat the search
     "footer_content_items": [],
 }

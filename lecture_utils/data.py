@@ -22,6 +22,7 @@ CHECKSUMS = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+TEST_SIZE = 10_000
 TEST_SEED = 11  # of the one fixed binarisation of the test set on which every notebook reports nats
 
 
@@ -46,8 +47,13 @@ def load_mnist(root: str | Path | None = None) -> MNIST:
     Every call verifies the SHA-256 of the unpacked files. Files that are missing altogether are downloaded.
     Raises DataError if a file is damaged, or can be neither found, unpacked nor downloaded.
     """
-    root = Path(root or os.environ.get("LECTURE_DATA") or DATA_DIR)
-    root = _unpacked_root(root)
+    named = root or os.environ.get("LECTURE_DATA")
+    if named and not Path(named).is_dir():
+        raise DataError(
+            f"There is no folder {named}. Let root, or the environment variable LECTURE_DATA, name "
+            "the folder that holds MNIST/raw, or leave it out."
+        )
+    root = _unpacked_root(Path(named or DATA_DIR))
     train = datasets.MNIST(root, train=True)
     test = datasets.MNIST(root, train=False)
     return MNIST(train.data.flatten(1), train.targets, test.data.flatten(1), test.targets)
@@ -58,6 +64,7 @@ def binarize(images: torch.Tensor, generator: torch.Generator | None = None) -> 
 
     `images` is uint8 (intensity = value / 255) or float in [0, 1]. Slide "Tutorial 7: images with binary pixels".
     """
+    _require_images(images)
     if images.dtype == torch.uint8:
         # A uniform integer r in 0..254 is below v with probability v / 255, exactly.
         threshold = torch.empty_like(images).random_(0, 255, generator=generator)
@@ -68,12 +75,33 @@ def binarize(images: torch.Tensor, generator: torch.Generator | None = None) -> 
 
 def to_grey(images: torch.Tensor) -> torch.Tensor:
     """Return the intensities as float32 in [0, 1], same shape, from uint8 0..255 (floats pass unchanged)."""
+    _require_images(images)
     return images / 255 if images.dtype == torch.uint8 else images
+
+
+def _require_images(images):
+    if not isinstance(images, torch.Tensor):
+        raise ValueError(
+            f"images are a {type(images).__name__}, expected a tensor: use torch.from_numpy(images)."
+        )
 
 
 def binary_test_set(mnist: MNIST) -> torch.Tensor:
     """Return the one binarisation of the test images, float32 {0, 1} [10000, 784], that every notebook uses."""
     return binarize(mnist.test_images, torch.Generator().manual_seed(TEST_SEED))
+
+
+def test_subset(n: int, seed: int = 0) -> torch.Tensor:
+    """Return n different rows of the 10,000 test images at random, fixed by `seed`: int64 [n].
+
+    The first n test images are no sample: the first half was written more neatly than the second
+    (see data/README.md). Raises ValueError unless 1 <= n <= 10,000.
+    """
+    if not 1 <= n <= TEST_SIZE:
+        raise ValueError(
+            f"There are {TEST_SIZE} test images, so n must lie in 1..{TEST_SIZE}: {n}."
+        )
+    return torch.randperm(TEST_SIZE, generator=torch.Generator().manual_seed(seed))[:n]
 
 
 def user_cache() -> Path:
@@ -94,15 +122,21 @@ def _unpacked_root(root: Path) -> Path:
             _complete(raw, archives)
             return target
         except (FileExistsError, NotADirectoryError) as error:
-            raise DataError(f"{raw} is not a folder ({error}). Let LECTURE_DATA name the folder that holds MNIST/raw, "
-                            "or unset it.") from error
+            raise DataError(
+                f"{raw} is not a folder ({error}). Let LECTURE_DATA name the folder that holds MNIST/raw, "
+                "or unset it."
+            ) from error
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise DataError(f"Unpacking MNIST into {raw} failed: {error}. Free some disk space (130 MB are needed "
-                                "for a moment), or set LECTURE_DATA to a folder on another disk.") from error
+                raise DataError(
+                    f"Unpacking MNIST into {raw} failed: {error}. Free some disk space (130 MB are needed "
+                    "for a moment), or set LECTURE_DATA to a folder on another disk."
+                ) from error
             refused = error  # a read-only checkout: try the user's cache
-    raise DataError(f"MNIST cannot be unpacked: neither {archives} nor {raw} is writable. Make one of them writable, "
-                    "or set LECTURE_DATA to a writable folder that holds MNIST/raw/*.gz.") from refused
+    raise DataError(
+        f"MNIST cannot be unpacked: neither {archives} nor {raw} is writable. Make one of them writable, "
+        "or set LECTURE_DATA to a writable folder that holds MNIST/raw/*.gz."
+    ) from refused
 
 
 def _complete(raw: Path, archives: Path) -> None:
@@ -115,7 +149,9 @@ def _complete(raw: Path, archives: Path) -> None:
         for name in missing:
             try:
                 os.replace(unpacked / name, raw / name)
-            except PermissionError:  # Windows refuses while another process reads the file it has just put there
+            except (
+                PermissionError
+            ):  # Windows refuses while another process reads the file it has just put there
                 if not _is_intact(raw / name):
                     raise
 
@@ -142,9 +178,12 @@ def _download(archives: Path, scratch: Path) -> Path:
     except (RuntimeError, OSError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:
             raise
-        raise DataError(f"MNIST is not complete in {archives} and could not be downloaded ({error}). Restore the four "
-                        "files with 'git checkout -- data', copy them there from another computer, or let LECTURE_DATA "
-                        "name another folder that holds MNIST/raw.") from error
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"MNIST is not complete in {archives} and could not be downloaded. Restore the four "
+            "files with 'git checkout -- data', copy them there from another computer, or let "
+            f"LECTURE_DATA name another folder that holds MNIST/raw. (The download: {reason})"
+        ) from error
     return scratch / "MNIST" / "raw"
 
 
@@ -157,5 +196,7 @@ def _is_intact(path: Path) -> bool:
 
 
 def _damaged(archive: Path) -> DataError:
-    return DataError(f"{archive} is damaged: what it unpacks to has the wrong SHA-256. Restore it with "
-                     "'git checkout -- data', or delete it: the next call then downloads the data.")
+    return DataError(
+        f"{archive} is damaged: what it unpacks to has the wrong SHA-256. Restore it with "
+        "'git checkout -- data', or delete it: the next call then downloads the data."
+    )

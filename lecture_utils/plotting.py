@@ -18,21 +18,48 @@ from torchvision.utils import make_grid
 # Colours near those of Okabe and Ito (2008), moved so that labels can be written in them (contrast with white at least
 # 4.5:1) and so that all pairs stay apart in each kind of colour blindness; tests/test_accessibility.py asserts both.
 COLORS = {
-    "data": "#333333",            # observed data, truth, exact values
-    "latent": "#0072E3",          # codes z, the encoder q(z|x)
+    "data": "#333333",  # observed data, truth, exact values
+    "latent": "#0072E3",  # codes z, the encoder q(z|x)
     "reconstruction": "#BD4600",  # log p(x|z) and what the decoder makes
-    "kl": "#22834E",              # the KL term
-    "bound": "#93377A",           # ELBO and importance-weighted bounds
-    "prior": "#767676",           # p(z), baselines, what others published
+    "kl": "#22834E",  # the KL term
+    "bound": "#93377A",  # ELBO and importance-weighted bounds
+    "prior": "#767676",  # p(z), baselines, what others published
 }
 # One colour a digit, of the same contrast. They only help: digits are always drawn as their own glyph.
-DIGIT_COLORS = ["#332288", "#BD4600", "#22834E", "#93377A", "#0072E3", "#8A7500", "#882255", "#4D4D4D", "#507D00", "#C0392B"]
+DIGIT_COLORS = [
+    "#332288",
+    "#BD4600",
+    "#22834E",
+    "#93377A",
+    "#0072E3",
+    "#8A7500",
+    "#882255",
+    "#4D4D4D",
+    "#507D00",
+    "#C0392B",
+]
 STYLE = {
-    "figure.dpi": 100, "savefig.dpi": 100, "figure.figsize": (7, 3.6), "figure.constrained_layout.use": True,
-    "font.size": 11, "axes.titlesize": 12, "axes.labelsize": 11, "xtick.labelsize": 10, "ytick.labelsize": 10,
-    "legend.fontsize": 10, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
-    "axes.grid": True, "grid.color": "#E5E5E5", "axes.axisbelow": True, "lines.linewidth": 2, "image.cmap": "gray_r",
-    "axes.prop_cycle": plt.cycler(color=list(COLORS.values()), linestyle=["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))]),
+    "figure.dpi": 100,
+    "savefig.dpi": 100,
+    "figure.figsize": (7, 3.6),
+    "figure.constrained_layout.use": True,
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.labelsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E5E5E5",
+    "axes.axisbelow": True,
+    "lines.linewidth": 2,
+    "image.cmap": "gray_r",
+    "axes.prop_cycle": plt.cycler(
+        color=list(COLORS.values()), linestyle=["-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1))]
+    ),
 }
 plt.rcParams.update(STYLE)  # importing this module is what gives every notebook the same look
 
@@ -40,7 +67,9 @@ plt.rcParams.update(STYLE)  # importing this module is what gives every notebook
 def show(figure: plt.Figure, alt: str) -> None:
     """Display a figure as PNG with alternative text `alt` (what it shows, not "plot"), and close it."""
     if not alt.strip():
-        raise ValueError("alt is empty: say in a sentence what the figure shows, for readers who cannot see it.")
+        raise ValueError(
+            "alt is empty: say in a sentence what the figure shows, for readers who cannot see it."
+        )
     png = base64.b64encode(to_png(figure)).decode()
     plt.close(figure)
     display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
@@ -58,7 +87,12 @@ def tile(images: torch.Tensor, columns: int) -> np.ndarray:
     side = round(images.shape[-1] ** 0.5)
     if images.dim() != 2 or side * side != images.shape[1]:
         raise ValueError(f"images have shape {list(images.shape)}, expected [N, side * side].")
-    grid = make_grid(images.detach().cpu().float().reshape(-1, 1, side, side), nrow=columns, padding=1, pad_value=0.25)
+    grid = make_grid(
+        images.detach().cpu().float().reshape(-1, 1, side, side),
+        nrow=columns,
+        padding=1,
+        pad_value=0.25,
+    )
     return grid[0].numpy()
 
 
@@ -82,8 +116,12 @@ def digit_grid(images: torch.Tensor, columns: int = 10, title: str = "") -> plt.
     return figure
 
 
-def latent_scatter(codes: dict[str, torch.Tensor] | torch.Tensor, labels: torch.Tensor, n: int = 700,
-                   prior_circle: bool = True) -> plt.Figure:
+def latent_scatter(
+    codes: dict[str, torch.Tensor] | torch.Tensor,
+    labels: torch.Tensor,
+    n: int = 700,
+    prior_circle: bool = True,
+) -> plt.Figure:
     """Draw 2-D codes [N, 2] with digit labels [N], each code as its digit, and a large digit at each class's median.
 
     `codes` may be a dict {panel title: codes}: up to two panels a row, each on its own scale (a code may be several times
@@ -97,30 +135,75 @@ def latent_scatter(codes: dict[str, torch.Tensor] | torch.Tensor, labels: torch.
     for axis, (title, z) in zip(axes.flat, panels.items()):
         digit_panel(axis, z.detach().cpu(), labels.cpu(), n, circle=prior_circle)
         axis.set_title(title)
-    for axis in list(axes.flat)[len(panels):]:
+    for axis in list(axes.flat)[len(panels) :]:
         axis.set_axis_off()
     return figure
 
 
-def digit_panel(axis: plt.Axes, z: torch.Tensor, labels: torch.Tensor, n: int = 700, *, limit: float | None = None,
-                circle: bool = True, fontsize: int = 20) -> None:
+def digit_panel(
+    axis: plt.Axes,
+    z: torch.Tensor,
+    labels: torch.Tensor,
+    n: int = 700,
+    *,
+    limit: float | None = None,
+    circle: bool = True,
+    fontsize: int = 20,
+) -> None:
     """Draw 2-D codes [N, 2] with digit labels [N] on `axis`: the first n as small glyphs, and a large glyph with a white rim
     at (or close to) the median of each class. `limit` frames the square [-limit, limit]^2 instead of the cloud of codes;
     `circle` marks the circle that holds 95 % of N(0, I)."""
     # Leave the outermost half per cent out of the frame: a few far codes would shrink all others.
     low, high = torch.quantile(z, torch.tensor([0.005, 0.995]), dim=0)
-    (x, y), half = (((low + high) / 2).tolist(), 0.56 * (high - low).max().item()) if limit is None else ((0, 0), limit)
-    axis.set(xlim=(x - half, x + half), ylim=(y - half, y + half), aspect="equal", xlabel="$z_1$", ylabel="$z_2$")
+    (x, y), half = (
+        (((low + high) / 2).tolist(), 0.56 * (high - low).max().item())
+        if limit is None
+        else ((0, 0), limit)
+    )
+    axis.set(
+        xlim=(x - half, x + half),
+        ylim=(y - half, y + half),
+        aspect="equal",
+        xlabel="$z_1$",
+        ylabel="$z_2$",
+    )
     if circle:
-        axis.add_patch(plt.Circle((0, 0), math.sqrt(-2 * math.log(0.05)), fill=False, color="black", lw=1.5, ls="--", zorder=3))
+        axis.add_patch(
+            plt.Circle(
+                (0, 0),
+                math.sqrt(-2 * math.log(0.05)),
+                fill=False,
+                color="black",
+                lw=1.5,
+                ls="--",
+                zorder=3,
+            )
+        )
     digits = labels.unique().tolist()
     medians = torch.stack([z[labels == digit].median(dim=0).values for digit in digits])
     rim = [patheffects.withStroke(linewidth=3, foreground="white")]
     for digit, (x, y) in zip(digits, _spread(medians, 0.0085 * fontsize * half).tolist()):
         own = z[:n][labels[:n] == digit]
-        axis.scatter(own[:, 0], own[:, 1], marker=f"${digit}$", s=1.3 * fontsize, color=DIGIT_COLORS[digit], linewidths=0.2)
-        axis.text(x, y, str(digit), color=DIGIT_COLORS[digit], fontsize=fontsize, weight="bold", ha="center", va="center",
-                  path_effects=rim, zorder=4)
+        axis.scatter(
+            own[:, 0],
+            own[:, 1],
+            marker=f"${digit}$",
+            s=1.3 * fontsize,
+            color=DIGIT_COLORS[digit],
+            linewidths=0.2,
+        )
+        axis.text(
+            x,
+            y,
+            str(digit),
+            color=DIGIT_COLORS[digit],
+            fontsize=fontsize,
+            weight="bold",
+            ha="center",
+            va="center",
+            path_effects=rim,
+            zorder=4,
+        )
 
 
 def _spread(points, distance):
@@ -142,23 +225,44 @@ def computation_graph(panels: dict[str, tuple[dict, list]]) -> plt.Figure:
     derivative) or "none" (none arrives, or none is asked for). Values are dark arrows, gradients dashed orange ones.
     """
     heights = [1.1 + 0.8 * max(node[1] for node in nodes.values()) for nodes, _ in panels.values()]
-    figure, axes = plt.subplots(len(panels), 1, figsize=(7, 1.15 * sum(heights) + 0.3), squeeze=False,
-                                gridspec_kw={"height_ratios": heights})
+    figure, axes = plt.subplots(
+        len(panels),
+        1,
+        figsize=(7, 1.15 * sum(heights) + 0.3),
+        squeeze=False,
+        gridspec_kw={"height_ratios": heights},
+    )
     for axis, height, (title, (nodes, edges)) in zip(axes[:, 0], heights, panels.items()):
         boxes = {name: _graph_node(axis, *node) for name, node in nodes.items()}
         for start, end, gradient in edges:
             _graph_edge(axis, boxes[start], boxes[end], gradient)
         columns = [node[0] for node in nodes.values()]
-        axis.set(xlim=(min(columns) - 0.35, max(columns) + 0.35), ylim=(-0.6, height - 0.6), title=title)
+        axis.set(
+            xlim=(min(columns) - 0.35, max(columns) + 0.35), ylim=(-0.6, height - 0.6), title=title
+        )
         axis.set_axis_off()
     return figure
 
 
 def _graph_node(axis, column, row, label, kind):
-    frame = {"value": {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": COLORS["data"]},
-             "random": {"boxstyle": "ellipse,pad=0.3", "facecolor": "#E3EEF6", "edgecolor": COLORS["latent"]},
-             "parameter": {"boxstyle": "round,pad=0.3", "facecolor": "none", "edgecolor": "none"}}[kind]
-    return axis.text(column, row, label, fontsize=13 if kind == "parameter" else 11, ha="center", va="center", bbox=frame)
+    frame = {
+        "value": {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": COLORS["data"]},
+        "random": {
+            "boxstyle": "ellipse,pad=0.3",
+            "facecolor": "#E3EEF6",
+            "edgecolor": COLORS["latent"],
+        },
+        "parameter": {"boxstyle": "round,pad=0.3", "facecolor": "none", "edgecolor": "none"},
+    }[kind]
+    return axis.text(
+        column,
+        row,
+        label,
+        fontsize=13 if kind == "parameter" else 11,
+        ha="center",
+        va="center",
+        bbox=frame,
+    )
 
 
 def _graph_edge(axis, start, end, gradient):
@@ -166,19 +270,51 @@ def _graph_edge(axis, start, end, gradient):
     (x_start, y_start), (x_end, y_end) = start.get_position(), end.get_position()
 
     def arrow(tail, head, **style):
-        axis.annotate("", xy=head.get_position(), xytext=tail.get_position(), arrowprops={
-            "arrowstyle": "-|>", "patchA": tail.get_bbox_patch(), "patchB": head.get_bbox_patch(), "shrinkA": 2, "shrinkB": 2} | style)
+        axis.annotate(
+            "",
+            xy=head.get_position(),
+            xytext=tail.get_position(),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "patchA": tail.get_bbox_patch(),
+                "patchB": head.get_bbox_patch(),
+                "shrinkA": 2,
+                "shrinkB": 2,
+            }
+            | style,
+        )
 
     arrow(start, end, color=COLORS["data"], lw=1.5)
     if gradient == "none":
         return
     bend = 0.45 if x_start > x_end else -0.45  # always below the forward arrow
-    arrow(end, start, color=COLORS["reconstruction"], lw=2, linestyle=(0, (4, 2)), connectionstyle=f"arc3,rad={bend}",
-          alpha=1 if gradient == "passes" else 0.35)
+    arrow(
+        end,
+        start,
+        color=COLORS["reconstruction"],
+        lw=2,
+        linestyle=(0, (4, 2)),
+        connectionstyle=f"arc3,rad={bend}",
+        alpha=1 if gradient == "passes" else 0.35,
+    )
     if gradient == "blocked":
         middle = (x_start + x_end) / 2
-        axis.plot(middle, (y_start + y_end) / 2 - 0.37, "X", color=COLORS["reconstruction"], ms=13, markeredgecolor="white")
-        axis.text(middle, (y_start + y_end) / 2 + 0.13, "no gradient", color=COLORS["reconstruction"], ha="center", fontsize=10)
+        axis.plot(
+            middle,
+            (y_start + y_end) / 2 - 0.37,
+            "X",
+            color=COLORS["reconstruction"],
+            ms=13,
+            markeredgecolor="white",
+        )
+        axis.text(
+            middle,
+            (y_start + y_end) / 2 + 0.13,
+            "no gradient",
+            color=COLORS["reconstruction"],
+            ha="center",
+            fontsize=10,
+        )
 
 
 def nat_axis(computed: dict, published: dict[str, float] | None = None) -> plt.Figure:
@@ -193,36 +329,74 @@ def nat_axis(computed: dict, published: dict[str, float] | None = None) -> plt.F
     published = published or {}
     values = [estimate.mean for estimate in computed.values()] + list(published.values())
     if not values or max(values) > 0:
-        raise ValueError(f"Log-likelihoods of binary pixels are at most 0 nats, got {values}. Pass log p, not its negative.")
+        raise ValueError(
+            f"Log-likelihoods of binary pixels are at most 0 nats, got {values}. Pass log p, not its negative."
+        )
     left = min(-215.0, min(values) - 5)
     heights = list(range(len(computed))) + [len(computed) + 0.4 + i for i in range(len(published))]
     figure, axis = plt.subplots(figsize=(7, 1.0 + 0.45 * len(values) + 0.2 * bool(published)))
     above = None
     for y, estimate in zip(heights, computed.values()):
-        axis.plot([left, estimate.mean], [y, y], color=COLORS["bound"], linestyle="-", linewidth=5, solid_capstyle="butt", alpha=0.35)
+        axis.plot(
+            [left, estimate.mean],
+            [y, y],
+            color=COLORS["bound"],
+            linestyle="-",
+            linewidth=5,
+            solid_capstyle="butt",
+            alpha=0.35,
+        )
         axis.plot(estimate.mean, y, "o", color=COLORS["bound"], markersize=8)
         gain = "" if above is None else f"  ({estimate.mean - above:+.1f})"
-        axis.text(estimate.mean + 3.5, y, f"{estimate.mean:.1f} ± {estimate.standard_error:.1f}{gain}".replace("-", "\u2212"),
-                  va="center", fontsize=10)
+        axis.text(
+            estimate.mean + 3.5,
+            y,
+            f"{estimate.mean:.1f} ± {estimate.standard_error:.1f}{gain}".replace("-", "\u2212"),
+            va="center",
+            fontsize=10,
+        )
         above = estimate.mean
-    for y, value in zip(heights[len(computed):], published.values()):
+    for y, value in zip(heights[len(computed) :], published.values()):
         axis.plot([left, value], [y, y], color=COLORS["prior"], linestyle=":", linewidth=1.5)
         axis.plot(value, y, "D", color=COLORS["prior"], markerfacecolor="white", markersize=7)
-        axis.text(value + 3.5, y, f"{value:.1f}".replace("-", "\u2212"), va="center", fontsize=10, color=COLORS["prior"])
+        axis.text(
+            value + 3.5,
+            y,
+            f"{value:.1f}".replace("-", "\u2212"),
+            va="center",
+            fontsize=10,
+            color=COLORS["prior"],
+        )
     if published:
         axis.axhline(len(computed) - 0.3, color=COLORS["prior"], linestyle="-", linewidth=0.8)
-        axis.text(left + 1, len(computed) - 0.24, "published, not computed here", va="top", fontsize=9, color=COLORS["prior"])
-    axis.set(yticks=heights, ylim=(heights[-1] + 0.6, -0.6), xlim=(left, -25),
-             yticklabels=[textwrap.fill(label, 22) for label in [*computed, *published]],
-             xticks=[t for t in range(-1000, -39, 40) if t > left], xlabel="test log-likelihood (nats per image)")
-    for label in axis.get_yticklabels()[len(computed):]:
+        axis.text(
+            left + 1,
+            len(computed) - 0.24,
+            "published, not computed here",
+            va="top",
+            fontsize=9,
+            color=COLORS["prior"],
+        )
+    axis.set(
+        yticks=heights,
+        ylim=(heights[-1] + 0.6, -0.6),
+        xlim=(left, -25),
+        yticklabels=[textwrap.fill(label, 22) for label in [*computed, *published]],
+        xticks=[t for t in range(-1000, -39, 40) if t > left],
+        xlabel="test log-likelihood (nats per image)",
+    )
+    for label in axis.get_yticklabels()[len(computed) :]:
         label.set(color=COLORS["prior"], style="italic")
     axis.grid(axis="y", visible=False)
     return figure
 
 
-def patient_chart(losses: dict[str, list[float]], rows: dict[str, torch.Tensor], columns: int = 7,
-                  scale: str = "linear") -> plt.Figure:
+def patient_chart(
+    losses: dict[str, list[float]],
+    rows: dict[str, torch.Tensor],
+    columns: int = 7,
+    scale: str = "linear",
+) -> plt.Figure:
     """Draw training curves beside labelled rows of digits: the chart of a patient in notebook 10.
 
     `losses` is {label: loss of each epoch, in nats}, the healthy twin first; `rows` is {label: pixels or probabilities
@@ -231,9 +405,18 @@ def patient_chart(losses: dict[str, list[float]], rows: dict[str, torch.Tensor],
     figure = plt.figure(figsize=(7, 2.9))
     left, right = figure.subfigures(1, 2, width_ratios=(3, 4))
     axis = left.subplots()
-    for (label, loss), color, marker, line in zip(losses.items(), (COLORS["prior"], COLORS["bound"]), "os", ("--", "-")):
-        axis.plot(range(1, len(loss) + 1), loss, color=color, marker=marker, linestyle=line, label=label)
-    axis.set(xlabel="epoch", ylabel="training loss it prints (nats)", yscale=scale, xticks=range(1, len(loss) + 1))
+    for (label, loss), color, marker, line in zip(
+        losses.items(), (COLORS["prior"], COLORS["bound"]), "os", ("--", "-")
+    ):
+        axis.plot(
+            range(1, len(loss) + 1), loss, color=color, marker=marker, linestyle=line, label=label
+        )
+    axis.set(
+        xlabel="epoch",
+        ylabel="training loss it prints (nats)",
+        yscale=scale,
+        xticks=range(1, len(loss) + 1),
+    )
     axis.legend()
     for panel, (label, images) in zip(np.atleast_1d(right.subplots(len(rows), 1)), rows.items()):
         panel.imshow(tile(images[:columns], columns), vmin=0, vmax=1)
@@ -243,12 +426,19 @@ def patient_chart(losses: dict[str, list[float]], rows: dict[str, torch.Tensor],
 
 
 MODEL_STYLE = {  # colour and marker of each model where several are compared
-    "PCA": (COLORS["prior"], "^"), "AE": (COLORS["data"], "o"), "DAE": (COLORS["reconstruction"], "s"), "VAE": (COLORS["latent"], "D"),
+    "PCA": (COLORS["prior"], "^"),
+    "AE": (COLORS["data"], "o"),
+    "DAE": (COLORS["reconstruction"], "s"),
+    "VAE": (COLORS["latent"], "D"),
 }
 
 
-def seed_panels(panels: dict[str, dict[str, list[float]]], log: tuple[str, ...] = (), columns: int = 2,
-                references: dict[str, dict[str, float]] | None = None) -> plt.Figure:
+def seed_panels(
+    panels: dict[str, dict[str, list[float]]],
+    log: tuple[str, ...] = (),
+    columns: int = 2,
+    references: dict[str, dict[str, float]] | None = None,
+) -> plt.Figure:
     """Draw one panel a quantity, one row a model, one marker a seed and a bar at their mean.
 
     `panels` is {axis label: {row label: values}}; a row's first word chooses its style in MODEL_STYLE. Panels named in
@@ -256,13 +446,35 @@ def seed_panels(panels: dict[str, dict[str, list[float]]], log: tuple[str, ...] 
     """
     rows = -(-len(panels) // columns)
     longest = max(len(values) for values in panels.values())
-    figure, axes = plt.subplots(rows, columns, figsize=(7, rows * (0.9 + 0.3 * longest)), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(7, rows * (0.9 + 0.3 * longest)), squeeze=False
+    )
     for axis, (label, values) in zip(axes.flat, panels.items()):
         for height, (name, seeds) in enumerate(reversed(values.items())):
             color, marker = MODEL_STYLE.get(name.split()[0].rstrip(","), (COLORS["data"], "o"))
-            axis.plot(seeds, [height] * len(seeds), marker, color=color, markerfacecolor="none", markersize=7, linestyle="none")
-            axis.plot([sum(seeds) / len(seeds)], [height], "|", color=color, markersize=20, markeredgewidth=2)
-        axis.set(xlabel=label, yticks=range(len(values)), yticklabels=list(reversed(values)), ylim=(-0.6, len(values) - 0.3))
+            axis.plot(
+                seeds,
+                [height] * len(seeds),
+                marker,
+                color=color,
+                markerfacecolor="none",
+                markersize=7,
+                linestyle="none",
+            )
+            axis.plot(
+                [sum(seeds) / len(seeds)],
+                [height],
+                "|",
+                color=color,
+                markersize=20,
+                markeredgewidth=2,
+            )
+        axis.set(
+            xlabel=label,
+            yticks=range(len(values)),
+            yticklabels=list(reversed(values)),
+            ylim=(-0.6, len(values) - 0.3),
+        )
         axis.margins(x=0.1)
         if label in log:
             axis.set_xscale("log")
@@ -270,9 +482,17 @@ def seed_panels(panels: dict[str, dict[str, list[float]]], log: tuple[str, ...] 
             axis.locator_params(axis="x", nbins=4)
         for text, value in (references or {}).get(label, {}).items():
             axis.axvline(value, color=COLORS["prior"], ls="--", lw=1.5)
-            axis.annotate(text, (value, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points",
-                          ha="center", va="bottom", fontsize=9)
-    for axis in list(axes.flat)[len(panels):]:
+            axis.annotate(
+                text,
+                (value, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 2),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=9,
+            )
+    for axis in list(axes.flat)[len(panels) :]:
         axis.set_axis_off()
     return figure
 

@@ -10,7 +10,7 @@ from torch import nn
 from lecture_utils import models
 
 NAMES = ("vae", "iwae")
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+FOLDER = Path(__file__).resolve().parent / "weights"
 
 
 def build() -> models.VAE:
@@ -27,11 +27,14 @@ def load(name: str) -> tuple[models.VAE, dict]:
     """
     if name not in NAMES:
         raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(NAMES)}.")
-    model, file = build(), FOLDER / f"published_{name}"
+    model, file = build(), FOLDER / name
     try:
         model.load_state_dict(load_file(file.with_suffix(".safetensors")))
         record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise OSError(f"{file}.safetensors or its record, {file.name}.json, is missing or damaged ({error}). "
-                      f"Fetch both again: git checkout -- benchmarks/results. Or train anew: make bench-published.") from error
+        raise OSError(
+            f"{file}.safetensors or its record, {file.name}.json, is missing or damaged ({error}). "
+            "Fetch both again: git checkout -- lecture_utils/weights, or install the package again. "
+            "Or train anew: make bench-published."
+        ) from error
     return model.eval(), record

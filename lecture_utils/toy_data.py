@@ -29,9 +29,13 @@ def planar_digits(mnist: MNIST, digits: tuple[int, ...] = (0, 1, 2)) -> PlanarDi
     wanted = torch.tensor(digits)
     train, test = torch.isin(mnist.train_labels, wanted), torch.isin(mnist.test_labels, wanted)
     pca = PCA(2, svd_solver="covariance_eigh").fit(to_grey(mnist.train_images[train]).numpy())
-    points = [torch.from_numpy(pca.transform(to_grey(images).numpy()))
-              for images in (mnist.train_images[train], mnist.test_images[test])]
-    return PlanarDigits(points[0], mnist.train_labels[train], points[1], mnist.test_labels[test], pca)
+    points = [
+        torch.from_numpy(pca.transform(to_grey(images).numpy()))
+        for images in (mnist.train_images[train], mnist.test_images[test])
+    ]
+    return PlanarDigits(
+        points[0], mnist.train_labels[train], points[1], mnist.test_labels[test], pca
+    )
 
 
 # The toy of the slide "Intelligence: Math grade, Physics grade, History grade": grade = mean + loading * z + noise * e.
@@ -41,6 +45,10 @@ GRADE_MEANS, GRADE_LOADINGS, GRADE_NOISE = (65.0, 60.0, 70.0), (12.0, 9.0, 5.0),
 
 def draw_grades(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw n students: intelligence z ~ N(0, 1), float64 [n], and three grades in points, [n, 3], independent given z."""
-    means, loadings, noise = (torch.tensor(v, dtype=torch.float64) for v in (GRADE_MEANS, GRADE_LOADINGS, GRADE_NOISE))
+    means, loadings, noise = (
+        torch.tensor(v, dtype=torch.float64) for v in (GRADE_MEANS, GRADE_LOADINGS, GRADE_NOISE)
+    )
     z = torch.randn(n, generator=generator, dtype=torch.float64)
-    return z, means + loadings * z[:, None] + noise * torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    return z, means + loadings * z[:, None] + noise * torch.randn(
+        n, 3, generator=generator, dtype=torch.float64
+    )

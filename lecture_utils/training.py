@@ -1,36 +1,41 @@
-"""Training: `fit` for every model of the series, and `trained`, which fits once and keeps the result in a cache."""
+"""Training: one loop and one record for all models; `fit` for AE, DAE and VAE; `trained`, cached."""
 
-import hashlib
-import json
+import math
 import os
-import re
-import tempfile
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
-from lecture_utils import data, models, objectives
+from lecture_utils import bounds, data
+from lecture_utils.cache import cached
 
-MODELS = {"ae": models.Autoencoder, "dae": models.DenoisingAutoencoder, "vae": models.VAE}
-CACHE_DIR = Path(__file__).resolve().parents[1] / ".cache"
-CHECK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
+LOOK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
 
 
 @dataclass
 class History:
-    """What training recorded: the mean training loss of each epoch in nats, what `on_epoch` returned after each epoch,
-    the seconds since the start after each epoch, and whether training was interrupted."""
+    """What training recorded.
 
-    loss: list[float] = field(default_factory=list)
+    `losses` holds by name the mean of each loss over each epoch (GAN and diffusion: over 50 steps),
+    `evaluations` what `on_epoch` returned, `seconds` the time since the start at each of these
+    records, and `interrupted` whether the stop button ended the training.
+    """
+
+    losses: dict[str, list[float]]
     evaluations: list = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     interrupted: bool = False
+
+    @property
+    def loss(self) -> list[float]:
+        """The one loss, where there is only one."""
+        (only,) = self.losses.values()
+        return only
 
 
 def best_device() -> torch.device:
@@ -40,221 +45,341 @@ def best_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def fit(model: torch.nn.Module, images: torch.Tensor, *, epochs: int = 5, batch_size: int = 256,
-        learning_rate: float = 1.2e-2, pixels: str = "binary",
-        loss: Callable[..., torch.Tensor] = objectives.negative_elbo, seed: int = 0,
-        device: torch.device | str | None = None, on_epoch: Callable | None = None, progress: bool = True) -> History:
-    """Train `model` on `images` in place and return the history. The model ends on `device`, in evaluation mode.
-
-    `images` is uint8 [N, D], or float [N, D] in [0, 1]. `pixels` is "binary" (a fresh Bernoulli draw each time an image
-    is seen) or "grey" (the intensities themselves). `loss(model, x, generator)` returns nats per example, [B]: this is
-    where a beta, another likelihood or the importance-weighted bound enter. `on_epoch(model)` is called after each epoch.
-    The optimiser is Adam; the learning rate rises and falls in one cycle (`one_cycle`) with a peak of `learning_rate`,
-    adapted to each layer (`layer_rates`). The model starts from the mean image (`set_output_bias`, `center_inputs`).
-    Matrix products take bfloat16 factors where that is fast (`mixed_precision`).
-
-    The stop button (KeyboardInterrupt) ends training early: the model stays usable and `history.interrupted` is True.
-    Raises ValueError for bad arguments or images, FloatingPointError if the loss stops being finite.
-    """
-    _check_arguments(images, epochs, batch_size, pixels)
-    device = torch.device(device) if device is not None else best_device()
-    model.to(device)
-    images = images.to(device)
-    generator = torch.Generator(device).manual_seed(seed)
-    mean_image = _mean_image(images)
-    model.set_output_bias(mean_image, len(images))
-    model.center_inputs(mean_image)
-
-    steps = -(-len(images) // batch_size)  # per epoch, the last short batch included
-    # eps: a pixel that is nearly always off has tiny gradients. With the usual 1e-8 Adam turns them into full steps, its
-    # weights run away, and noise at such a pixel throws the code far off (section "Robustness to noise" of notebook 07).
-    optimizer = torch.optim.Adam(layer_rates(model, learning_rate), betas=(0.9, 0.99), eps=1e-4, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, epochs * steps))
-    history, start = History(), time.perf_counter()
-    bar = tqdm(total=epochs * steps, disable=not progress, leave=False, unit="step")
-    try:
-        for epoch in range(epochs):
-            model.train()
-            total = torch.zeros((), device=device)  # summed on the device and detached: nothing waits for it
-            for step, rows in enumerate(torch.randperm(len(images), generator=generator, device=device).split(batch_size)):
-                x = _prepare(images.index_select(0, rows), pixels, generator)
-                with mixed_precision(device):
-                    losses = loss(model, x, generator)
-                optimizer.zero_grad()
-                losses.mean().backward()
-                optimizer.step()
-                schedule.step()
-                total += losses.detach().sum()
-                if step % CHECK_EVERY == 0:
-                    _report(bar, losses, epoch, step, CHECK_EVERY if step else 1)
-            _report(bar, total / len(images), epoch, steps, (steps - 1) % CHECK_EVERY)
-            model.eval()
-            history.loss.append(total.item() / len(images))
-            history.seconds.append(time.perf_counter() - start)
-            if on_epoch is not None:
-                history.evaluations.append(on_epoch(model))
-    except KeyboardInterrupt:
-        history.interrupted = True
-        print(f"Interrupted after {len(history.loss)} of {epochs} epochs. The model is usable as it is; "
-              "run the cell again to train in full.")
-    finally:
-        bar.close()
-        model.eval()
-    return history
+def generators(seed: int, device: torch.device) -> list[torch.Generator]:
+    """Return three independent generators, of order, pixels and noise, on `device`."""
+    seeds = np.random.SeedSequence(seed).generate_state(3)
+    return [torch.Generator(device).manual_seed(int(each)) for each in seeds]
 
 
-def mixed_precision(device: torch.device | str) -> torch.autocast:
-    """Return a context in which matrix products take bfloat16 factors, if `device` is a processor that multiplies them fast.
-
-    That saves a quarter of a training step; a processor without the instructions would need far longer, and a GPU is not
-    kept busy by networks this small: on both, the context changes nothing. Weights, their updates, the loss and the sums
-    within a product stay float32 (Micikevicius et al. 2018, "Mixed Precision Training").
-    """
-    fast = torch.device(device).type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # torch 2.6 has no public name
-    return torch.autocast("cpu", torch.bfloat16, enabled=fast)
+def endless_rows(n: int, batch_size: int, order: torch.Generator) -> Iterator[torch.Tensor]:
+    """Yield batches of row numbers below n for ever, in a new order in every epoch, int64 [B]."""
+    while True:
+        yield from torch.randperm(n, generator=order, device=order.device).split(batch_size)
 
 
-def layer_rates(model: torch.nn.Module, learning_rate: float) -> list[dict]:
-    """Return the parameters by layer for an optimiser, each with its learning rate: that of 400 inputs is `learning_rate`.
+def _batches(images, batch_size, pixels, order, draws):
+    """Yield batches of pixels, float32 [B, D], for ever."""
+    for rows in endless_rows(len(images), batch_size, order):
+        batch = images.index_select(0, rows)
+        yield data.binarize(batch, draws) if pixels == "binary" else data.to_grey(batch)
 
-    A layer with n inputs starts with weights of size 1/sqrt(n), and Adam moves every weight by about its learning rate.
-    Rates in proportion to 1/sqrt(n) therefore change all layers by the same share of themselves.
+
+def adam_by_layer(model: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """Return `fit`'s optimiser: Adam, with a learning rate for each layer (`layer_rates`)."""
+    # eps: a pixel that is nearly always off has tiny gradients. With the usual 1e-8 Adam turns them
+    # into full steps, its weights run away, and noise at such a pixel throws the code far off
+    # (section "Robustness to noise" of notebook 07). beta_2 = 0.99: the average of the squared
+    # gradients must follow a learning rate that rises and falls within a few hundred steps.
+    groups = layer_rates(model, learning_rate)
+    return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-4, fused=True)
+
+
+def layer_rates(model: nn.Module, learning_rate: float) -> list[dict]:
+    """Return the parameters by layer, each with its learning rate: that of 400 inputs is the given.
+
+    A layer with n inputs starts with weights of size 1/sqrt(n), and Adam moves every weight by
+    about its learning rate. Rates in proportion to 1/sqrt(n) therefore change all layers by the
+    same share of themselves.
     """
     layers = [layer for layer in model.modules() if list(layer.parameters(recurse=False))]
-    return [{"params": list(layer.parameters(recurse=False)),
-             "lr": learning_rate * (400 / getattr(layer, "in_features", 400)) ** 0.5} for layer in layers]
+    return [
+        {
+            "params": list(layer.parameters(recurse=False)),
+            "lr": learning_rate * (400 / getattr(layer, "in_features", 400)) ** 0.5,
+        }
+        for layer in layers
+    ]
 
 
 def one_cycle(step: int, n_steps: int) -> float:
-    """Return the share of the peak learning rate at `step` of `n_steps`, after Smith and Topin (2018).
+    """Return the share of the peak learning rate at `step` of `n_steps` (Smith and Topin 2018).
 
     A straight rise in the first tenth of the steps, then a straight fall to 0.
     """
     return min(1.0, 10 * (step + 1) / n_steps, (1 - step / n_steps) / 0.9)
 
 
-def _check_arguments(images, epochs, batch_size, pixels):
+def updater(
+    optimizer: torch.optim.Optimizer, n_steps: int, schedule: Callable[[int, int], float]
+) -> Callable[[torch.Tensor], None]:
+    """Return a function that does one step on a loss: gradient, weights, learning rate."""
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, n_steps))
+
+    def update(loss):
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+
+    return update
+
+
+def mixed_precision(device: torch.device | str) -> torch.autocast:
+    """Return a context in which linear layers compute in bfloat16, if `device` is fast at that.
+
+    That saves a quarter of a training step on a processor with AVX512-BF16 or AMX instructions; one
+    without them would need far longer, and a GPU is not kept busy by networks this small: on both
+    the context changes nothing. Factors and results of a layer have bfloat16's 8 significant bits;
+    the sums inside, the weights, their updates and the loss stay float32 (Micikevicius et al. 2018,
+    "Mixed Precision Training"). The environment variable ``LECTURE_PRECISION=float32`` switches it
+    off, for the same numbers on more machines.
+    """
+    return torch.autocast("cpu", torch.bfloat16, enabled=_is_mixed(torch.device(device)))
+
+
+def _is_mixed(device):
+    chosen = os.environ.get("LECTURE_PRECISION", "auto")
+    if chosen not in ("auto", "float32"):
+        raise ValueError(f'LECTURE_PRECISION is {chosen!r}: set it to "float32" or "auto".')
+    # torch 2.6 has no public name for this question
+    return chosen == "auto" and device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def fit(
+    model: nn.Module,
+    images: torch.Tensor,
+    *,
+    epochs: int = 5,
+    batch_size: int = 256,
+    learning_rate: float = 1.2e-2,
+    pixels: str = "binary",
+    loss: Callable[..., torch.Tensor] = bounds.negative_elbo,
+    optimizer: Callable = adam_by_layer,
+    schedule: Callable[[int, int], float] = one_cycle,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    on_epoch: Callable | None = None,
+    progress: bool = True,
+) -> History:
+    """Train `model` on `images` in place and return the history; it ends in evaluation mode.
+
+    `images` is uint8 [N, D], or float [N, D] in [0, 1]. `pixels` is "binary" (a fresh Bernoulli
+    draw each time an image is seen) or "grey" (the intensities). `loss(model, x, generator)`
+    returns nats per example, [B]: this is where a beta or the importance-weighted bound enter.
+    `optimizer(model, learning_rate)` returns a torch optimiser, `schedule(step, n_steps)` the share
+    of the peak learning rate. `on_epoch(model)` is called after each epoch.
+
+    Training starts from the model as it is: call `initialise` once before the first `fit`. A second
+    call goes on where the first ended, with a new optimiser and a new cycle of the learning rate;
+    give it another `seed`, or it sees the same batches again. Order, pixels and the loss's noise
+    have generators of their own: two models trained with one seed see the same batches to the last
+    pixel, whatever noise their losses draw.
+
+    The stop button (KeyboardInterrupt) ends training early: the model stays usable, and
+    `history.interrupted` is True. Raises ValueError for bad arguments or images,
+    FloatingPointError if the loss stops being finite.
+    """
+    _check_arguments(images, epochs, batch_size, learning_rate, pixels)
+    device = torch.device(device) if device is not None else best_device()
+    model.to(device).train()
+    order, draws, noise = generators(seed, device)
+    batches = _batches(images.to(device), batch_size, pixels, order, draws)
+    steps = math.ceil(len(images) / batch_size)  # an epoch; the last short batch included
+    update = updater(optimizer(model, learning_rate), epochs * steps, schedule)
+
+    def step():
+        x = next(batches)
+        with mixed_precision(device):
+            losses = loss(model, x, noise)
+        update(losses.mean())
+        return {"loss": losses}
+
+    def after_epoch():
+        model.eval()
+        result = on_epoch(model)
+        model.train()
+        return result
+
+    history = training_loop(
+        step, epochs * steps, steps, on_record=on_epoch and after_epoch, progress=progress
+    )
+    model.eval()
+    return history
+
+
+def training_loop(
+    step: Callable[[], dict[str, torch.Tensor]],
+    n_steps: int,
+    record_every: int,
+    *,
+    on_record: Callable | None = None,
+    progress: bool = True,
+) -> History:
+    """Call `step()` n_steps times and record the mean of its losses after every `record_every`.
+
+    `step()` trains on one batch and returns its losses per example, {name: [B]}. They are summed on
+    the device and read only at records and every 50 steps, for the progress bar. The mean is over
+    examples, so a short last batch counts for as many as it has. `on_record()` may return a value
+    for the record. The stop button ends the loop, and the history so far is returned.
+    Raises FloatingPointError if a loss is not finite.
+    """
+    history, start = History({}), time.perf_counter()
+    bar = tqdm(total=n_steps, disable=not progress, leave=False, unit="step")
+    total, count = None, 0
+    try:
+        for done in range(1, n_steps + 1):
+            losses = step()
+            sums = torch.stack([values.detach().sum() for values in losses.values()])
+            batch = len(next(iter(losses.values())))
+            total, count = (sums if total is None else total + sums), count + batch
+            at_record = done % record_every == 0 or done == n_steps
+            if at_record:
+                means = _look(bar, losses, total / count, done)
+                for name, mean in means.items():
+                    history.losses.setdefault(name, []).append(mean)
+                history.seconds.append(time.perf_counter() - start)
+                total, count = None, 0
+                if on_record is not None:
+                    history.evaluations.append(on_record())
+            elif done % LOOK_EVERY == 0 or done == 1:
+                _look(bar, losses, sums / batch, done)
+    except KeyboardInterrupt:
+        history.interrupted = True
+        print(
+            f"Interrupted after {bar.n} of {n_steps} steps. The model is usable as it is. To train "
+            "in full, build it anew and train again; another call with this model goes on from "
+            "here, with a new cycle of the learning rate."
+        )
+    finally:
+        bar.close()
+    return history
+
+
+def _look(bar, losses, means, done):
+    """Read the mean losses, show them in the bar, and stop if one is not finite."""
+    means = dict(zip(losses, means.tolist()))
+    for name, mean in means.items():
+        if not math.isfinite(mean):
+            raise FloatingPointError(
+                f"The {name} became {mean} by step {done}. Lower the learning rate, and look for "
+                "NaN in the data and for a log of 0 in the loss."
+            )
+    bar.update(done - bar.n)
+    bar.set_postfix_str(", ".join(f"{name} {mean:.2f}" for name, mean in means.items()))
+    return means
+
+
+def initialise(model: nn.Module, images: torch.Tensor) -> nn.Module:
+    """Let an untrained model start from the mean image, and return it.
+
+    The output bias becomes the mean image's log-odds (`set_output_bias`), and the encoder subtracts
+    the mean image (`center_inputs`). `images` is uint8 [N, D], or float [N, D] in [0, 1].
+    Raises ValueError for bad images, RuntimeError for a model that was initialised before: a second
+    time would undo what training has made of it.
+    """
+    _check_images(images)
+    if model.mean_image.any():
+        raise RuntimeError(
+            "This model was initialised before, and training has gone on from there. To go on, "
+            "call fit alone; to begin again, build a new model."
+        )
+    # In parts that fit the processor's cache: ten times as fast as in one piece.
+    mean = sum(data.to_grey(part).sum(dim=0) for part in images.split(1000)) / len(images)
+    mean = mean.to(model.mean_image.device)
+    model.set_output_bias(mean, len(images))
+    model.center_inputs(mean)
+    return model
+
+
+def trained(
+    model: nn.Module, *tensors: torch.Tensor, fit: Callable[..., History] = fit, **options
+) -> tuple[nn.Module, History]:
+    """Return the model after `fit(model, *tensors, **options)`, and the history; fitted only once.
+
+    The same training is restored from the cache (`cache.cached`): the same initial weights, data,
+    options and code, on the same kind of device, with the same precision. `fit` is any function
+    that trains a model in place and returns a History. An interrupted run is not kept.
+    Raises what `fit` raises, and TypeError if the code depends on what cannot be compared.
+    """
+
+    def compute():
+        history = fit(model, *tensors, **options)
+        return {"weights": model.state_dict(), "history": asdict(history)}
+
+    device = torch.device(options.get("device") or best_device())
+    compared = {name: value for name, value in options.items() if name != "progress"}
+    depends_on = [model, fit, list(tensors), compared, str(device), _is_mixed(device)]
+    name = type(model).__name__.lower()
+    entry = cached(name, depends_on, compute, lambda entry: not entry["history"]["interrupted"])
+    model.load_state_dict(entry["weights"])
+    return model.to(device).eval(), History(**entry["history"])
+
+
+def fit_classifier(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    epochs: int = 2,
+    batch_size: int = 256,
+    learning_rate: float = 5e-3,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: bool = True,
+) -> History:
+    """Train a classifier, grey pixels [B, D] -> logits [B, C], in place on images and labels [N].
+
+    Adam on the cross-entropy in nats, the learning rate in one cycle. `images` is uint8 [N, D] or
+    float in [0, 1], `labels` int64 [N]. Raises ValueError for bad arguments, FloatingPointError if
+    the loss stops being finite.
+    """
+    _check_arguments(images, epochs, batch_size, learning_rate, "grey")
+    if labels.shape != images.shape[:1]:
+        raise ValueError(f"{len(images)} images have labels of shape {list(labels.shape)}.")
+    device = torch.device(device) if device is not None else best_device()
+    model.to(device).train()
+    images, labels = images.to(device), labels.to(device)
+    order = generators(seed, device)[0]
+    rows = endless_rows(len(images), batch_size, order)
+    steps = epochs * math.ceil(len(images) / batch_size)
+    adam = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+    update = updater(adam, steps, one_cycle)
+
+    def step():
+        batch = next(rows)
+        logits = model(data.to_grey(images[batch]))
+        losses = nn.functional.cross_entropy(logits, labels[batch], reduction="none")
+        update(losses.mean())
+        return {"cross-entropy": losses}
+
+    history = training_loop(step, steps, steps // epochs, progress=progress)
+    model.eval()
+    return history
+
+
+def _check_arguments(images, epochs, batch_size, learning_rate, pixels):
     if pixels not in ("binary", "grey"):
         raise ValueError(f'pixels must be "binary" or "grey", got {pixels!r}.')
     if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}.")
+        raise ValueError(
+            f"epochs and batch_size must be at least 1, got {epochs} and {batch_size}."
+        )
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be at least 0 and finite, got {learning_rate}.")
+    _check_images(images)
+
+
+def _check_images(images):
+    if not isinstance(images, torch.Tensor):
+        raise ValueError(
+            f"images are a {type(images).__name__}, expected a tensor: use torch.from_numpy(images)."
+        )
     if images.dim() != 2 or len(images) == 0:
-        raise ValueError(f"images have shape {list(images.shape)}, expected [N, D] with N > 0. Use images.flatten(1).")
+        raise ValueError(
+            f"images have shape {list(images.shape)}, expected [N, D] with N > 0. "
+            "Use images.flatten(1)."
+        )
     if images.is_floating_point():
         bad = int((~torch.isfinite(images)).sum())
         if bad:
-            raise ValueError(f"The images contain {bad} values that are NaN or infinite. Remove or repair those images.")
+            raise ValueError(
+                f"The images contain {bad} values that are NaN or infinite. "
+                "Remove or repair those images."
+            )
         if images.min() < 0 or images.max() > 1:
-            raise ValueError("Float images must lie in [0, 1]. Divide intensities 0..255 by 255, or pass them as uint8.")
+            raise ValueError(
+                "Float images must lie in [0, 1]. Divide intensities 0..255 by 255, or pass them "
+                "as uint8."
+            )
     elif images.dtype != torch.uint8:
         raise ValueError(f"images are {images.dtype}, expected uint8 (0..255) or float in [0, 1].")
-
-
-def _mean_image(images, chunk=1000):
-    """Mean intensity of each pixel in [0, 1], shape [D]; in chunks that fit the cache, ten times as fast as in one piece."""
-    return sum(data.to_grey(part).sum(dim=0) for part in images.split(chunk)) / len(images)
-
-
-def _prepare(batch, pixels, generator):
-    return data.binarize(batch, generator) if pixels == "binary" else data.to_grey(batch)
-
-
-def _report(bar, losses, epoch, step, advance):
-    """Show the mean loss in the progress bar; stop if it is no longer finite."""
-    value = losses.mean().item()
-    if value != value or value in (float("inf"), float("-inf")):
-        raise FloatingPointError(f"The loss became {value} in epoch {epoch + 1}, step {step}. Lower the learning rate, "
-                                 "and look for NaN in the images and for a log of 0 in the loss.")
-    bar.update(advance)
-    bar.set_postfix_str(f"epoch {epoch + 1}, loss {value:.1f} nats")
-
-
-def trained(model_name: str, images: torch.Tensor, *, epochs: int = 5, batch_size: int = 256,
-            learning_rate: float = 1.2e-2, pixels: str = "binary", seed: int = 0,
-            **architecture) -> tuple[torch.nn.Module, History]:
-    """Return a model fitted to `images` and its history; from the cache if the same was fitted before.
-
-    `images` is uint8 or float [N, D], as in `fit`; `model_name` is "ae", "dae" or "vae"; `architecture` goes to its
-    constructor (latent_dim, hidden, noise, ...).
-    `seed` fixes both the initial weights and the training. For the cache see `cached`. Interrupted runs are not kept.
-    """
-    if model_name not in MODELS:
-        raise ValueError(f"Unknown model {model_name!r}: choose one of {', '.join(MODELS)}.")
-    options = dict(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, pixels=pixels, seed=seed)
-    model = MODELS[model_name](**architecture, seed=seed).to(best_device())
-    return model, fit_once(model_name, [model], [images, options, architecture], lambda: fit(model, images, **options), History)
-
-
-def fit_once(name: str, networks: list[torch.nn.Module], depends_on: list, train: Callable[[], Any], record_type: type) -> Any:
-    """Call `train`, which trains the networks in place, and return its record; or restore both from the cache.
-
-    Kept is a run that was not interrupted, for the networks' initial weights and what else it depends on: tensors and
-    plain values, as in `cached`; of functions from outside the package the source (`inspect.getsource`).
-    `record_type` is the dataclass of the record, with a field `interrupted`.
-    """
-    def compute():
-        record = train()
-        return {"weights": [network.state_dict() for network in networks], "record": asdict(record)}
-
-    initial = [weights for network in networks for weights in network.state_dict().values()]
-    entry = cached(name, initial + depends_on, compute, keep=lambda entry: not entry["record"]["interrupted"])
-    for network, weights in zip(networks, entry["weights"]):
-        network.load_state_dict(weights)
-        network.eval()
-    return record_type(**entry["record"])
-
-
-def cached(name: str, depends_on: list, compute: Callable[[], dict], keep: Callable[[dict], bool] = lambda entry: True) -> dict:
-    """Return `compute()`, or what it returned before for the same `depends_on`, code, device and torch version.
-
-    `depends_on` holds tensors and plain values; `compute` returns a dict of tensors, numbers, strings, lists and dicts,
-    which is kept if `keep(result)` is true. The cache is the folder in the environment variable ``LECTURE_CACHE``, else
-    ``.cache/`` in the repository. A damaged or deleted entry costs only the time to compute it again.
-    """
-    path = cache_dir() / f"{name}-{_fingerprint(depends_on)}.pt"
-    try:
-        entry = torch.load(path, map_location="cpu", weights_only=True)
-        if keep(entry):  # raises, if the file holds something else
-            return entry
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except Exception:  # a damaged file can raise nearly anything; computing again overwrites it
-        warnings.warn(f"The cache entry {path} is damaged and is made again.")
-    entry = compute()
-    if keep(entry):
-        _save(path, entry)
-    return entry
-
-
-def cache_dir() -> Path:
-    """Return the folder of the trained models: ``LECTURE_CACHE``, else ``.cache/`` in the repository."""
-    return Path(os.environ.get("LECTURE_CACHE") or CACHE_DIR)
-
-
-def _fingerprint(depends_on):
-    """Hash the code and everything the result depends on."""
-    digest = hashlib.sha256(f"{torch.__version__} {best_device()}".encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        if not re.search("plotting|widgets|cell_order|__init__", source.name):  # none of these changes what was trained
-            digest.update(source.read_bytes())
-    for part in depends_on:
-        digest.update(part.cpu().contiguous().numpy().tobytes() if isinstance(part, torch.Tensor)
-                      else json.dumps(part, sort_keys=True, default=str).encode())
-    return digest.hexdigest()[:16]
-
-
-def _save(path, entry):
-    """Write a cache entry in one atomic step; a full or read-only disk costs a warning, not the result."""
-    scratch = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            torch.save(entry, file)
-        os.replace(scratch, path)
-    except (OSError, RuntimeError) as error:
-        warnings.warn(f"The result was not cached in {path.parent} ({error}). It is usable, but will be computed again "
-                      "next time. Free some disk space, or set LECTURE_CACHE to a writable folder.")
-    finally:
-        if scratch is not None:
-            Path(scratch).unlink(missing_ok=True)  # still there only if something went wrong

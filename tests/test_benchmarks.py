@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import published
-import recording
+import records
 import report
 
 
@@ -30,17 +30,17 @@ def test_the_figures_were_drawn_from_the_present_records(name):
 
 
 def test_fit_ends_at_least_as_well_as_the_usual_script():
-    loss = recording.load("time_to_quality")["test loss at the end (nats), median over seeds"]
+    loss = records.load("time_to_quality")["test loss at the end (nats), median over seeds"]
     assert loss["fit"] <= loss["usual script"]
 
 
 def test_fit_is_fifteen_times_faster_to_the_loss_of_the_usual_script():
-    assert recording.load("time_to_quality")["times faster to the same loss"]["fit"] >= 15
+    assert records.load("time_to_quality")["times faster to the same loss"]["fit"] >= 15
 
 
 def test_every_part_of_the_recipe_pays_with_every_seed():
-    recipe = recording.load("recipe")
-    assert recipe["epochs"] == len(recording.load("time_to_quality")["curves"]["fit"][0]["seconds"])
+    recipe = records.load("recipe")
+    assert recipe["epochs"] == len(records.load("time_to_quality")["curves"]["fit"][0]["seconds"])
     losses = recipe["test loss (nats)"]
     for name in losses.keys() - {"as it is"}:
         assert all(without > complete for without, complete in zip(losses[name], losses["as it is"])), name
@@ -48,22 +48,22 @@ def test_every_part_of_the_recipe_pays_with_every_seed():
 
 def test_an_epoch_of_fit_takes_at_most_a_quarter_of_one_of_the_usual_script():
     # The fastest epochs: on a shared machine the median of six scatters by a tenth, and fit's short epochs suffer most.
-    assert recording.load("time_to_quality")["epoch over epoch of the usual script"]["fit"]["fastest"] <= 0.25
+    assert records.load("time_to_quality")["epoch over epoch of the usual script"]["fit"]["fastest"] <= 0.25
 
 
 def test_a_step_of_fit_on_grey_pixels_is_at_most_a_third_longer_than_torch_mm_alone_on_its_matrices():
-    limit = recording.load("distance_to_limit")
+    limit = records.load("distance_to_limit")
     default = next(row for row in limit["by batch size"] if row["batch"] == limit["default batch"])
     assert default["share of the limit, grey"] >= 0.75
 
 
 def test_a_busy_process_slows_training_in_proportion():
     # Half of one core of two is lost, and the two threads wait for each other; tenfold is what spinning threads cost.
-    assert recording.load("time_to_quality")["slower beside a busy process, times"] < 4
+    assert records.load("time_to_quality")["slower beside a busy process, times"] < 4
 
 
 def test_the_memory_of_the_importance_weighted_bound_does_not_grow_with_k():
-    curve = recording.load("growth")["importance-weighted bound of 100 images, against k"]
+    curve = records.load("growth")["importance-weighted bound of 100 images, against k"]
     unchunked = 5000 * 100 * 784 * 4 / 1e6  # megabytes of the logits alone, all samples at once
     assert curve["points"][-1]["value"] == 5000 and curve["points"][-1]["megabytes"] < unchunked / 10
     assert curve["memory per doubling (MB)"] < unchunked / 100
@@ -93,7 +93,7 @@ def small():
 def test_the_doubly_reparameterized_loss_has_the_value_of_the_bound(small, k):
     model, x = small
     loss = published.doubly_reparameterized_loss(model, x, k, torch.Generator().manual_seed(3))
-    bound = objectives.importance_weighted_bound(model, x, k, generator=torch.Generator().manual_seed(3))
+    bound = bounds.importance_weighted_bound(model, x, k, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(loss, -bound, rtol=1e-12, atol=1e-12)
 
 
@@ -110,7 +110,7 @@ def test_the_doubly_reparameterized_gradient_has_the_expectation_of_the_plain_on
             draws.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters)]))
         return torch.stack(draws)
 
-    plain = gradients(lambda images, g: -objectives.importance_weighted_bound(model, images, k, generator=g))
+    plain = gradients(lambda images, g: -bounds.importance_weighted_bound(model, images, k, generator=g))
     doubly = gradients(lambda images, g: published.doubly_reparameterized_loss(model, images, k, g))
     error = (plain.var(dim=0) / copies + doubly.var(dim=0) / copies).sqrt()
     assert ((plain.mean(dim=0) - doubly.mean(dim=0)).abs() < 5 * error + 1e-12).all()

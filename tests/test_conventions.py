@@ -88,7 +88,7 @@ def test_encode_of_the_vae_gives_the_mean_and_log_variance_that_its_loss_uses():
 def test_losses_are_per_example_and_summed_over_pixels(kind):
     model, x = kind(**SMALL), pixels()
     assert all(term.shape == (50,) for term in model.loss_terms(x, seeded()))
-    assert objectives.negative_elbo(model, x, seeded()).shape == (50,)
+    assert bounds.negative_elbo(model, x, seeded()).shape == (50,)
     with torch.no_grad():
         model.to_logits.weight.zero_(), model.to_logits.bias.zero_()
     assert torch.allclose(model.loss_terms(x, seeded()).reconstruction, torch.tensor(20 * math.log(2)))  # nats, all pixels
@@ -96,18 +96,18 @@ def test_losses_are_per_example_and_summed_over_pixels(kind):
 
 def test_bounds_are_per_example():
     model, x = models.VAE(**SMALL), pixels()
-    assert objectives.elbo(model, x, 4, seeded()).shape == (50,)
-    assert objectives.log_importance_weights(model, x, 4, seeded()).shape == (4, 50)
-    assert objectives.importance_weighted_bound(model, x, 4, 3, seeded()).shape == (50,)
+    assert bounds.elbo(model, x, 4, seeded()).shape == (50,)
+    assert bounds.log_importance_weights(model, x, 4, seeded()).shape == (4, 50)
+    assert bounds.importance_weighted_bound(model, x, 4, 3, seeded()).shape == (50,)
     assert objectives.gaussian_kl(torch.ones(2, 3), torch.zeros(2, 3)).tolist() == [1.5, 1.5]
 
 
 @pytest.mark.parametrize("kind", [models.Autoencoder, models.VAE])
 def test_a_loss_does_not_depend_on_the_batch_it_is_in(kind, noise_from_x):
     model, x = kind(**SMALL), pixels(50)
-    whole = objectives.negative_elbo(model, x)
+    whole = bounds.negative_elbo(model, x)
     for size in (1, 7, 49):
-        parts = torch.cat([objectives.negative_elbo(model, part) for part in x.split(size)])
+        parts = torch.cat([bounds.negative_elbo(model, part) for part in x.split(size)])
         assert torch.allclose(whole, parts, rtol=1e-5)
 
 
@@ -120,7 +120,7 @@ def test_the_recorded_loss_does_not_depend_on_the_batch_size(images, noise_from_
     mean_image = images.float().mean(0) / 255
     model.set_output_bias(mean_image, len(images))
     model.center_inputs(mean_image)
-    exact = objectives.negative_elbo(model, images / 255).mean().item()
+    exact = bounds.negative_elbo(model, images / 255).mean().item()
     assert all(value == pytest.approx(exact, rel=1e-5) for value in recorded.values())
 
 
@@ -222,7 +222,7 @@ def test_training_sees_fresh_binary_draws_of_each_image_and_grey_is_the_intensit
     for kind, batches in seen.items():
         def loss(model, x, generator):
             batches.append(x)
-            return objectives.negative_elbo(model, x, generator)
+            return bounds.negative_elbo(model, x, generator)
         fit(models.VAE(**SMALL), images, pixels=kind, loss=loss)
     first, second = seen["binary"]
     assert all(((x == 0) | (x == 1)).all() for x in (first, second)) and not torch.equal(first, second)
@@ -289,7 +289,7 @@ def test_the_global_generators_are_left_alone(kind, images):
     data.binarize(images, seeded())
     evaluation.mean_loss_terms(model, pixels())
     if kind is models.VAE:
-        evaluation.elbo_on(model, pixels()), evaluation.log_likelihood_on(model, pixels(), 3)
+        evaluation.mean_elbo(model, pixels()), evaluation.mean_log_likelihood(model, pixels(), 3)
     assert states() == before
 
 
@@ -324,8 +324,8 @@ BAD_INPUT = {
     "likelihood of 0..255": (lambda: objectives.bernoulli_log_likelihood(torch.zeros(2, 20), torch.full((2, 20), 255.0)), "to_grey"),
     "likelihood of tanh-scaled pixels": (lambda: objectives.bernoulli_log_likelihood(torch.zeros(2, 20), -torch.ones(2, 20)), r"\[0, 1\]"),
     "likelihood of NaN": (lambda: objectives.bernoulli_log_likelihood(torch.zeros(4, 20), NAN_IMAGES), "NaN"),
-    "no samples in the ELBO": (lambda: objectives.elbo(vae(), pixels(), 0), "at least 1"),
-    "no samples in the bound": (lambda: objectives.importance_weighted_bound(vae(), pixels(), 0), "at least 1"),
+    "no samples in the ELBO": (lambda: bounds.elbo(vae(), pixels(), 0), "at least 1"),
+    "no samples in the bound": (lambda: bounds.importance_weighted_bound(vae(), pixels(), 0), "at least 1"),
     "fit unflattened images": (lambda: fit(vae(), torch.zeros(2, 4, 5)), r"flatten\(1\)"),
     "fit no images": (lambda: fit(vae(), torch.zeros(0, 20)), "N > 0"),
     "fit NaN": (lambda: fit(vae(), NAN_IMAGES), "1 value.* NaN.*[Rr]emove"),
@@ -358,7 +358,7 @@ def stop_after(n, error=KeyboardInterrupt):
         count += 1
         if count == n:
             raise error
-        return objectives.negative_elbo(model, x, generator)
+        return bounds.negative_elbo(model, x, generator)
 
     return loss
 
@@ -399,7 +399,7 @@ def test_a_loss_that_is_no_number_stops_training_soon_and_says_so(value, broken_
     def loss(model, x, generator):
         nonlocal steps
         steps += 1
-        return objectives.negative_elbo(model, x, generator) * (value if steps >= broken_from else 1.0)
+        return bounds.negative_elbo(model, x, generator) * (value if steps >= broken_from else 1.0)
 
     model = models.VAE(**SMALL)
     with pytest.raises(FloatingPointError, match="[Ll]earning rate"):
@@ -414,7 +414,7 @@ def test_a_nan_in_the_last_steps_of_an_epoch_is_found_at_its_end(images):
     def loss(model, x, generator):
         nonlocal steps
         steps += 1
-        return objectives.negative_elbo(model, x, generator) * (float("nan") if steps == 5 else 1.0)
+        return bounds.negative_elbo(model, x, generator) * (float("nan") if steps == 5 else 1.0)
 
     with pytest.raises(FloatingPointError):
         fit(models.VAE(**SMALL), images, loss=loss)  # 5 steps an epoch: the next regular look is step 50
@@ -624,4 +624,4 @@ def test_every_public_name_serves_a_notebook_test_or_benchmark():
 
 def test_the_scan_for_unused_names_finds_them():
     assert "objectives.py: importance_weighted_bound" in unused_names({"gaussian_kl"})
-    assert "objectives.py: importance_weighted_bound" not in unused_names({"log_likelihood_on"})  # needed by it
+    assert "objectives.py: importance_weighted_bound" not in unused_names({"mean_log_likelihood"})  # needed by it

@@ -69,11 +69,11 @@ def test_any_chunk_size_gives_the_same_values_in_order(chunk):
     assert torch.allclose(parts, model.code(x), atol=1e-6)
 
 
-def test_elbo_on_has_the_standard_error_of_its_images():
+def test_mean_elbo_has_the_standard_error_of_its_images():
     model, x = sharp_vae(), binary(1500)
     with torch.no_grad():
-        values = objectives.elbo(model, x)
-    mean, error = evaluation.elbo_on(model, x)
+        values = bounds.elbo(model, x)
+    mean, error = evaluation.mean_elbo(model, x)
     assert mean == pytest.approx(values.mean().item(), rel=1e-6)
     assert error == pytest.approx(values.std().item() / math.sqrt(1500), rel=1e-4)
 
@@ -81,23 +81,23 @@ def test_elbo_on_has_the_standard_error_of_its_images():
 def test_all_bounds_equal_log_p_where_the_latent_does_nothing():
     model, x = blind_vae(), binary(450)
     exact = Bernoulli(logits=torch.linspace(-2, 2, D)).log_prob(x).sum(dim=1).double().mean().item()
-    assert evaluation.elbo_on(model, x).mean == pytest.approx(exact, rel=1e-6)
-    assert evaluation.elbo_on(model, x, n_samples=5).mean == pytest.approx(exact, rel=1e-6)
-    assert evaluation.log_likelihood_on(model, x, n_samples=7).mean == pytest.approx(exact, rel=1e-6)
+    assert evaluation.mean_elbo(model, x).mean == pytest.approx(exact, rel=1e-6)
+    assert evaluation.mean_elbo(model, x, n_samples=5).mean == pytest.approx(exact, rel=1e-6)
+    assert evaluation.mean_log_likelihood(model, x, n_samples=7).mean == pytest.approx(exact, rel=1e-6)
 
 
 def test_the_importance_weighted_estimate_lies_above_the_elbo():
     model, x = small(), binary(300)
     torch.nn.init.constant_(model.to_mu.bias, 1.0)  # a poor posterior, so that the gap is far above the noise
-    assert evaluation.log_likelihood_on(model, x, n_samples=200).mean > evaluation.elbo_on(model, x, n_samples=50).mean + 0.5
+    assert evaluation.mean_log_likelihood(model, x, n_samples=200).mean > evaluation.mean_elbo(model, x, n_samples=50).mean + 0.5
 
 
 @pytest.mark.parametrize("measure", [
     lambda model, x, seed: evaluation.mean_loss_terms(model, x, seed=seed).reconstruction,
-    lambda model, x, seed: evaluation.elbo_on(model, x, seed=seed).mean,
-    lambda model, x, seed: evaluation.log_likelihood_on(model, x, n_samples=3, seed=seed).mean,
+    lambda model, x, seed: evaluation.mean_elbo(model, x, seed=seed).mean,
+    lambda model, x, seed: evaluation.mean_log_likelihood(model, x, n_samples=3, seed=seed).mean,
     lambda model, x, seed: evaluation.posterior_samples(model, x, seed=seed).sum().item(),
-], ids=["mean_loss_terms", "elbo_on", "log_likelihood_on", "posterior_samples"])
+], ids=["mean_loss_terms", "mean_elbo", "mean_log_likelihood", "posterior_samples"])
 def test_the_seed_decides_and_the_global_generator_is_left_alone(measure):
     model, x = small(), binary(50)
     state = torch.get_rng_state()
@@ -157,7 +157,7 @@ def test_frechet_distance_of_gaussians_in_closed_form():
     """For diagonal covariances it is |mean difference|^2 + sum of (sigma_a - sigma_b)^2."""
     a = with_moments([0.0, 1.0, 2.0], np.diag([1.0, 4.0, 9.0]))
     b = with_moments([1.0, 1.0, 0.0], np.diag([4.0, 4.0, 0.25]), seed=1)
-    assert evaluation.frechet_distance(a, b) == pytest.approx(5 + 1 + 0 + 2.5**2, rel=1e-9)
+    assert frechet.frechet_distance(a, b) == pytest.approx(5 + 1 + 0 + 2.5**2, rel=1e-9)
 
 
 def test_frechet_distance_against_scipys_matrix_root():
@@ -168,23 +168,23 @@ def test_frechet_distance_against_scipys_matrix_root():
     mean = rng.normal(size=5)
     exact = mean @ mean + np.trace(cov_a + cov_b - 2 * scipy.linalg.sqrtm(cov_a @ cov_b).real)
     a, b = with_moments(np.zeros(5), cov_a), with_moments(mean, cov_b, seed=1)
-    assert evaluation.frechet_distance(a, b) == pytest.approx(exact, rel=1e-8)
-    assert evaluation.frechet_distance(b, a) == pytest.approx(exact, rel=1e-8)
+    assert frechet.frechet_distance(a, b) == pytest.approx(exact, rel=1e-8)
+    assert frechet.frechet_distance(b, a) == pytest.approx(exact, rel=1e-8)
 
 
 def test_frechet_distance_has_a_known_zero_and_survives_singular_covariances():
     x = torch.randn(10, 30, generator=torch.Generator().manual_seed(0))  # fewer rows than features
-    assert evaluation.frechet_distance(x, x) == pytest.approx(0, abs=1e-5)
-    assert evaluation.frechet_distance(x, x.flip(0)) == pytest.approx(0, abs=1e-5)
-    assert evaluation.frechet_distance(x, x + 2) == pytest.approx(4 * 30, rel=1e-5)
-    assert evaluation.frechet_distance(x, x.mean(dim=0).expand(10, -1)) == pytest.approx(x.var(dim=0).sum().item(), rel=1e-5)
+    assert frechet.frechet_distance(x, x) == pytest.approx(0, abs=1e-5)
+    assert frechet.frechet_distance(x, x.flip(0)) == pytest.approx(0, abs=1e-5)
+    assert frechet.frechet_distance(x, x + 2) == pytest.approx(4 * 30, rel=1e-5)
+    assert frechet.frechet_distance(x, x.mean(dim=0).expand(10, -1)) == pytest.approx(x.var(dim=0).sum().item(), rel=1e-5)
 
 
 def test_frechet_distance_refuses_what_it_cannot_compare():
     with pytest.raises(ValueError, match=r"\[N, F\]"):
-        evaluation.frechet_distance(torch.zeros(5, 3), torch.zeros(5, 4))
+        frechet.frechet_distance(torch.zeros(5, 3), torch.zeros(5, 4))
     with pytest.raises(ValueError, match="at least 2 rows"):
-        evaluation.frechet_distance(torch.zeros(1, 3), torch.zeros(5, 3))
+        frechet.frechet_distance(torch.zeros(1, 3), torch.zeros(5, 3))
 
 
 # The classifier behind it
@@ -196,34 +196,34 @@ def mnist():
 
 
 def test_digit_features_tell_digits_apart(mnist):
-    features = evaluation.digit_features(mnist.test_images)
+    features = frechet.digit_features(mnist.test_images)
     assert features.shape == (10_000, 64) and features.dtype == torch.float32 and (features >= 0).all()
-    logits = evaluation.digit_classifier()[-1].cpu()(features)
-    evaluation.digit_classifier().to(evaluation.training.best_device())
+    logits = frechet.digit_classifier()[-1].cpu()(features)
+    frechet.digit_classifier().to(evaluation.training.best_device())
     assert (logits.argmax(dim=1) == mnist.test_labels).float().mean() > 0.98
 
 
 def test_digit_features_take_uint8_and_floats_alike_and_one_by_one(mnist):
     images = mnist.test_images[:1003]
-    features = evaluation.digit_features(images)
-    assert torch.allclose(features, evaluation.digit_features(images / 255), atol=1e-4)
-    assert torch.allclose(features[-1:], evaluation.digit_features(images[-1:]), atol=1e-4)
+    features = frechet.digit_features(images)
+    assert torch.allclose(features, frechet.digit_features(images / 255), atol=1e-4)
+    assert torch.allclose(features[-1:], frechet.digit_features(images[-1:]), atol=1e-4)
 
 
 def test_digit_features_refuse_logits_and_wrong_shapes():
     with pytest.raises(ValueError, match="sigmoid"):
-        evaluation.digit_features(torch.full((2, 784), 3.0))
+        frechet.digit_features(torch.full((2, 784), 3.0))
     with pytest.raises(ValueError, match="784"):
-        evaluation.digit_features(torch.zeros(2, 1, 28, 28))
+        frechet.digit_features(torch.zeros(2, 1, 28, 28))
 
 
 def test_frechet_distance_grows_with_what_is_wrong_with_the_images(mnist):
     """Two halves of real digits are near each other; binarising, noise and a missing class each move them apart."""
     real, other = mnist.train_images[:5000], mnist.train_images[5000:10_000]
-    reference = evaluation.digit_features(real)
+    reference = frechet.digit_features(real)
 
     def distance(images):
-        return evaluation.frechet_distance(reference, evaluation.digit_features(images))
+        return frechet.frechet_distance(reference, frechet.digit_features(images))
 
     floor = distance(other)
     g = torch.Generator().manual_seed(0)

@@ -37,11 +37,11 @@ def wide_vae():
 
 VAE = wide_vae()
 EXPLORERS = {
-    "latent plane": lambda: mnist_widgets.latent_plane_explorer(MODELS["VAE"], CODES["VAE"], LABELS),
-    "traversal": lambda: mnist_widgets.traversal_explorer(VAE, IMAGES, LABELS),
-    "interpolation": lambda: mnist_widgets.interpolation_explorer(VAE, IMAGES, LABELS),
-    "decoders": lambda: mnist_widgets.decoders_explorer(MODELS, CODES, LABELS),
-    "noise": lambda: mnist_widgets.noise_explorer(MODELS, IMAGES, LABELS),
+    "latent plane": lambda: mnist_explorers.latent_plane_explorer(MODELS["VAE"], CODES["VAE"], LABELS),
+    "traversal": lambda: mnist_explorers.traversal_explorer(VAE, IMAGES, LABELS),
+    "interpolation": lambda: mnist_explorers.interpolation_explorer(VAE, IMAGES, LABELS),
+    "decoders": lambda: mnist_explorers.decoders_explorer(MODELS, CODES, LABELS),
+    "noise": lambda: mnist_explorers.noise_explorer(MODELS, IMAGES, LABELS),
 }
 every_explorer = pytest.mark.parametrize("name", EXPLORERS)
 
@@ -62,26 +62,26 @@ def sweep(controls, moves):
 
 def test_the_nearest_code_is_found_with_its_label_and_distance():
     codes = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
-    assert mnist_widgets.nearest_code(codes, torch.tensor([7, 2]), torch.tensor([3.0, 3.0])) == (2, 1.0)
-    assert mnist_widgets.nearest_code(codes, torch.tensor([7, 2]), torch.tensor([-3.0, -4.0])) == (7, 5.0)
+    assert latent_space.nearest_code(codes, torch.tensor([7, 2]), torch.tensor([3.0, 3.0])) == (2, 1.0)
+    assert latent_space.nearest_code(codes, torch.tensor([7, 2]), torch.tensor([-3.0, -4.0])) == (7, 5.0)
 
 
 def test_a_traversal_changes_one_coordinate_and_decodes():
     start, values = torch.tensor([1.0, -1.0, 0.5, 2.0]), torch.tensor([-3.0, 0.0, 3.0])
     expected = torch.tensor([[1.0, v, 0.5, 2.0] for v in values])
-    assert torch.equal(mnist_widgets.traverse(VAE, start, 1, values), torch.sigmoid(VAE.decode(expected)).detach())
+    assert torch.equal(latent_space.traverse(VAE, start, 1, values), torch.sigmoid(VAE.decode(expected)).detach())
     assert torch.equal(start, torch.tensor([1.0, -1.0, 0.5, 2.0]))
 
 
 def test_an_inactive_unit_changes_nothing_and_an_active_one_does():
     start = VAE.code(IMAGES[:1])[0].detach()
-    still, moving = (mnist_widgets.traverse(VAE, start, unit, mnist_widgets.TRAVERSAL) for unit in (DEAD, LIVE))
+    still, moving = (latent_space.traverse(VAE, start, unit, mnist_explorers.TRAVERSAL) for unit in (DEAD, LIVE))
     assert torch.equal(still, still[:1].expand_as(still))
     assert (moving[0] - moving[-1]).abs().max() > 0.1
 
 
 def test_the_units_are_sorted_by_their_kl_and_named_active_or_inactive():
-    units = mnist_widgets.named_units(VAE, IMAGES)
+    units = latent_space.named_units(VAE, IMAGES)
     mu, logvar = VAE.encode(IMAGES)
     kl = (objectives.gaussian_kl(mu.reshape(-1, 1), logvar.reshape(-1, 1)).reshape(mu.shape)).mean(dim=0)
     assert [unit for _, unit in units] == kl.argsort(descending=True).tolist()
@@ -91,7 +91,7 @@ def test_the_units_are_sorted_by_their_kl_and_named_active_or_inactive():
 
 def test_an_interpolation_starts_and_ends_at_the_two_images_and_is_straight_in_each_space():
     pair, t = IMAGES[:2], torch.tensor([0.0, 0.25, 1.0])
-    codes, pixels = mnist_widgets.interpolate(VAE, pair, t)
+    codes, pixels = latent_space.interpolate(VAE, pair, t)
     assert torch.allclose(codes[[0, 2]], VAE.reconstruct(pair), atol=1e-6) and torch.equal(pixels[[0, 2]], pair)
     a, b = VAE.encode(pair)[0]
     assert torch.allclose(codes[1], torch.sigmoid(VAE.decode(0.75 * a + 0.25 * b)), atol=1e-6)
@@ -99,7 +99,7 @@ def test_an_interpolation_starts_and_ends_at_the_two_images_and_is_straight_in_e
 
 
 def test_each_model_reconstructs_the_same_noisy_image_and_is_charged_for_the_clean_one():
-    digits, nats = mnist_widgets.denoise_with_each(MODELS, IMAGES[0], noise=0.4)
+    digits, nats = latent_space.denoise_with_each(MODELS, IMAGES[0], noise=0.4)
     assert torch.equal(digits[0], IMAGES[0])
     share = (digits[1] != IMAGES[0]).double().mean().item()
     assert abs(share - 0.2) < 4 * (0.2 * 0.8 / 784) ** 0.5
@@ -110,15 +110,15 @@ def test_each_model_reconstructs_the_same_noisy_image_and_is_charged_for_the_cle
 
 
 def test_without_noise_nothing_is_corrupted_and_the_noise_is_the_same_each_time():
-    assert torch.equal(mnist_widgets.denoise_with_each(MODELS, IMAGES[1], noise=0.0)[0][1], IMAGES[1])
-    once, again = (mnist_widgets.denoise_with_each(MODELS, IMAGES[1], noise=0.5)[0][1] for _ in range(2))
+    assert torch.equal(latent_space.denoise_with_each(MODELS, IMAGES[1], noise=0.0)[0][1], IMAGES[1])
+    once, again = (latent_space.denoise_with_each(MODELS, IMAGES[1], noise=0.5)[0][1] for _ in range(2))
     assert torch.equal(once, again) and not torch.equal(once, IMAGES[1])
 
 
 # --- What is shown ---
 
 def test_the_marker_stands_at_z_in_every_plane_and_the_digits_are_those_of_z():
-    picture = mnist_widgets.PlanePicture(MODELS, CODES, LABELS, limit=9)
+    picture = mnist_explorers.PlanePicture(MODELS, CODES, LABELS, limit=9)
     words = picture.draw(1.5, -2.5).words
     assert "z = (1.5, -2.5) decoded" in words
     for part, (name, model) in zip(picture.parts, MODELS.items()):
@@ -126,7 +126,7 @@ def test_the_marker_stands_at_z_in_every_plane_and_the_digits_are_those_of_z():
         assert part.ring.axes.get_xlim() == part.ring.axes.get_ylim() == (-9, 9)
         shown = torch.tensor(part.digit.get_array().data).flatten()
         assert torch.allclose(shown, torch.sigmoid(model.decode(torch.tensor([1.5, -2.5]))), atol=1e-6)
-        digit, distance = mnist_widgets.nearest_code(CODES[name], LABELS, torch.tensor([1.5, -2.5]))
+        digit, distance = latent_space.nearest_code(CODES[name], LABELS, torch.tensor([1.5, -2.5]))
         assert part.words.get_text() == f"nearest code: a {digit}, {distance:.1f} away" and f"{name}: {part.words.get_text()}" in words
 
 
@@ -137,13 +137,13 @@ def test_the_sliders_of_the_decoders_reach_as_far_as_the_widest_cloud():
 
 
 def test_a_traversal_shows_the_whole_strip_with_a_frame_at_the_present_value():
-    picture = mnist_widgets.TraversalPicture(VAE, IMAGES, LABELS)
+    picture = mnist_explorers.TraversalPicture(VAE, IMAGES, LABELS)
     picture.draw(3, LIVE, 1.5)
     assert picture.frame.get_x() + picture.frame.get_width() / 2 == 1.5
     digit_under_frame = int((1.5 + 3.25) / 0.5)
     strip = torch.tensor(picture.strip.get_array().data)
     start = VAE.encode(IMAGES[3:4])[0][0]
-    expected = mnist_widgets.traverse(VAE, start, LIVE, torch.tensor([1.5]))[0].reshape(28, 28)
+    expected = latent_space.traverse(VAE, start, LIVE, torch.tensor([1.5]))[0].reshape(28, 28)
     assert torch.allclose(strip[:, 28 * digit_under_frame:28 * (digit_under_frame + 1)], expected, atol=1e-6)
     assert torch.allclose(torch.tensor(picture.images[1].get_array().data), expected, atol=1e-6)
     mean, sigma = start[LIVE].item(), (VAE.encode(IMAGES[3:4])[1][0, LIVE] / 2).exp().item()
@@ -151,16 +151,16 @@ def test_a_traversal_shows_the_whole_strip_with_a_frame_at_the_present_value():
 
 
 def test_moving_an_inactive_unit_leaves_the_panel_of_changes_blank():
-    picture = mnist_widgets.TraversalPicture(VAE, IMAGES, LABELS)
+    picture = mnist_explorers.TraversalPicture(VAE, IMAGES, LABELS)
     assert "0 of 784 in sum" in picture.draw(0, DEAD, 3.0).words and picture.images[2].get_array().max() == 0
     picture.draw(0, LIVE, 3.0)
     assert picture.images[2].get_array().max() > 0.1
 
 
 def test_an_interpolation_shows_both_paths_with_a_frame_at_t():
-    picture = mnist_widgets.InterpolationPicture(VAE, IMAGES, LABELS)
+    picture = mnist_explorers.InterpolationPicture(VAE, IMAGES, LABELS)
     picture.draw(4, 7, 0.3)
-    codes, pixels = mnist_widgets.interpolate(VAE, IMAGES[[4, 7]], torch.tensor([0.3]))
+    codes, pixels = latent_space.interpolate(VAE, IMAGES[[4, 7]], torch.tensor([0.3]))
     for frame, strip, digit, expected in zip(picture.frames, picture.strips, picture.digits[1:3], (codes, pixels)):
         assert frame.get_x() + frame.get_width() / 2 == pytest.approx(0.3)
         for shown in (strip.get_array().data[:, 28 * 3:28 * 4], digit.get_array().data):
@@ -168,9 +168,9 @@ def test_an_interpolation_shows_both_paths_with_a_frame_at_t():
 
 
 def test_the_noise_picture_states_the_nats_of_each_model():
-    picture = mnist_widgets.NoisePicture(MODELS, IMAGES, LABELS)
+    picture = mnist_explorers.NoisePicture(MODELS, IMAGES, LABELS)
     words = picture.draw(2, 0.5).words
-    for text, (name, nats) in zip(picture.nats, zip(MODELS, mnist_widgets.denoise_with_each(MODELS, IMAGES[2], 0.5)[1])):
+    for text, (name, nats) in zip(picture.nats, zip(MODELS, latent_space.denoise_with_each(MODELS, IMAGES[2], 0.5)[1])):
         assert text.get_text() == f"{nats:.0f} nats" and f"{name} {nats:.0f}" in words
 
 

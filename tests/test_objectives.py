@@ -315,7 +315,7 @@ def test_log_densities_have_their_exact_values():
 def test_elbo_averages_to_its_value_by_quadrature():
     for n_samples in (1, 5):
         x = X.repeat(20_000 // n_samples, 1)
-        estimates = objectives.elbo(TinyVAE(), x, n_samples, noise(1)).reshape(-1, 8)
+        estimates = bounds.elbo(TinyVAE(), x, n_samples, noise(1)).reshape(-1, 8)
         error = estimates.std(dim=0) / math.sqrt(len(estimates))
         assert ((estimates.mean(dim=0) - EXACT_ELBO).abs() < 4.5 * error).all()  # 16 comparisons
         assert (error > 0).all()
@@ -326,7 +326,7 @@ def test_elbo_of_many_samples_is_the_mean_of_its_samples():
     z = objectives.reparameterize(mu.expand(6, 8, 1), logvar.expand(6, 8, 1), noise(2))
     by_hand = Independent(Bernoulli(logits=TinyVAE().decode(z)), 1).log_prob(X).mean(dim=0)
     by_hand -= kl_divergence(Normal(mu, (logvar / 2).exp()), Normal(double(0.0), double(1.0))).sum(dim=1)
-    torch.testing.assert_close(objectives.elbo(TinyVAE(), X, 6, noise(2)), by_hand)
+    torch.testing.assert_close(bounds.elbo(TinyVAE(), X, 6, noise(2)), by_hand)
 
 
 @pytest.mark.parametrize("formula", ["elbo", "log_importance_weights"])
@@ -339,7 +339,7 @@ def test_fewer_than_one_sample_is_refused(formula, n_samples):
 def test_negative_elbo_is_minus_the_elbo_for_the_same_noise():
     model = models.VAE(latent_dim=2, hidden=(8,), n_pixels=3, seed=1).double()
     with torch.no_grad():
-        loss, bound = objectives.negative_elbo(model, X, noise(4)), objectives.elbo(model, X, 1, noise(4))
+        loss, bound = bounds.negative_elbo(model, X, noise(4)), bounds.elbo(model, X, 1, noise(4))
     assert loss.shape == (8,)
     torch.testing.assert_close(loss, -bound)
 
@@ -348,14 +348,14 @@ def test_negative_elbo_of_an_autoencoder_is_its_reconstruction_error():
     model = models.Autoencoder(latent_dim=2, hidden=(8,), n_pixels=3, seed=1).double()
     with torch.no_grad():
         error = -Independent(Bernoulli(logits=model.decode(model.encode(X))), 1).log_prob(X)
-        torch.testing.assert_close(objectives.negative_elbo(model, X), error)
+        torch.testing.assert_close(bounds.negative_elbo(model, X), error)
 
 
 def test_losses_do_not_depend_on_how_images_are_batched():
     """One number per image, whatever else is in the batch: the mean code removes the noise, which is drawn per batch."""
     model = models.Autoencoder(latent_dim=2, hidden=(8,), n_pixels=3, seed=1).double()
-    parts = torch.cat([objectives.negative_elbo(model, batch) for batch in X.split(3)])
-    torch.testing.assert_close(objectives.negative_elbo(model, X), parts)
+    parts = torch.cat([bounds.negative_elbo(model, batch) for batch in X.split(3)])
+    torch.testing.assert_close(bounds.negative_elbo(model, X), parts)
 
 
 # log_importance_weights and importance_weighted_bound
@@ -366,13 +366,13 @@ def test_log_weights_agree_with_torch_distributions_sample_by_sample():
     z = objectives.reparameterize(mu.expand(5, 8, 1), logvar.expand(5, 8, 1), noise(6))
     referee = (Independent(Bernoulli(logits=TinyVAE().decode(z)), 1).log_prob(X)
                + Normal(double(0.0), double(1.0)).log_prob(z).sum(dim=2) - Normal(mu, (logvar / 2).exp()).log_prob(z).sum(dim=2))
-    log_w = objectives.log_importance_weights(TinyVAE(), X, 5, noise(6))
+    log_w = bounds.log_importance_weights(TinyVAE(), X, 5, noise(6))
     assert log_w.shape == (5, 8)
     torch.testing.assert_close(log_w, referee)
 
 
 def test_weights_average_to_p_of_x_and_their_logs_to_the_elbo():
-    log_w = objectives.log_importance_weights(TinyVAE(), X, 50_000, noise(7))
+    log_w = bounds.log_importance_weights(TinyVAE(), X, 50_000, noise(7))
     for values, exact in ((log_w.exp(), EXACT_LOG_P.exp()), (log_w, EXACT_ELBO)):
         error = values.std(dim=0) / math.sqrt(len(values))
         assert ((values.mean(dim=0) - exact).abs() < 4.5 * error).all()  # 16 comparisons
@@ -387,26 +387,26 @@ def test_weights_are_constant_where_q_is_the_posterior():
             return torch.zeros(len(x), 1, dtype=torch.float64), torch.zeros(len(x), 1, dtype=torch.float64)
 
     log_p = Independent(Bernoulli(logits=TinyVAE.bias), 1).log_prob(X)
-    torch.testing.assert_close(objectives.log_importance_weights(Blind(), X, 9, noise(8)), log_p.expand(9, 8))
-    torch.testing.assert_close(objectives.importance_weighted_bound(Blind(), X, 9, chunk=2, generator=noise(8)), log_p)
+    torch.testing.assert_close(bounds.log_importance_weights(Blind(), X, 9, noise(8)), log_p.expand(9, 8))
+    torch.testing.assert_close(bounds.importance_weighted_bound(Blind(), X, 9, chunk=2, generator=noise(8)), log_p)
 
 
 def test_bound_with_one_sample_is_the_log_weight():
-    log_w = objectives.log_importance_weights(TinyVAE(), X, 1, noise(9))
-    torch.testing.assert_close(objectives.importance_weighted_bound(TinyVAE(), X, 1, generator=noise(9)), log_w[0])
+    log_w = bounds.log_importance_weights(TinyVAE(), X, 1, noise(9))
+    torch.testing.assert_close(bounds.importance_weighted_bound(TinyVAE(), X, 1, generator=noise(9)), log_w[0])
 
 
 def test_bound_is_the_log_of_the_mean_weight():
-    log_w = objectives.log_importance_weights(TinyVAE(), X, 30, noise(10))
-    bound = objectives.importance_weighted_bound(TinyVAE(), X, 30, generator=noise(10))
+    log_w = bounds.log_importance_weights(TinyVAE(), X, 30, noise(10))
+    bound = bounds.importance_weighted_bound(TinyVAE(), X, 30, generator=noise(10))
     torch.testing.assert_close(bound, log_w.exp().mean(dim=0).log())
 
 
 @QUICK
 @given(st.integers(1, 60), st.integers(0, 2**31))
 def test_mean_log_weight_is_at_most_the_bound_for_every_image(k, seed):
-    log_w = objectives.log_importance_weights(TinyVAE(), X, k, noise(seed))
-    bound = objectives.importance_weighted_bound(TinyVAE(), X, k, chunk=k, generator=noise(seed))
+    log_w = bounds.log_importance_weights(TinyVAE(), X, k, noise(seed))
+    bound = bounds.importance_weighted_bound(TinyVAE(), X, k, chunk=k, generator=noise(seed))
     assert (log_w.mean(dim=0) <= bound + 1e-12).all()
 
 
@@ -416,7 +416,7 @@ def test_bound_does_not_depend_on_the_chunk_given_equal_noise(monkeypatch):
     def bound(chunk):
         rows = iter(pool)
         monkeypatch.setattr(torch, "randn", lambda shape, **_: torch.stack([next(rows) for _ in range(shape[0])]))
-        value = objectives.importance_weighted_bound(TinyVAE(), X, 100, chunk=chunk)
+        value = bounds.importance_weighted_bound(TinyVAE(), X, 100, chunk=chunk)
         assert next(rows, None) is None  # all of the noise was used, none of it twice
         return value
 
@@ -430,7 +430,7 @@ def test_bound_lies_between_elbo_and_log_p_and_tightens_with_k():
     repeated = X.repeat(5000, 1)
     means, errors = [EXACT_ELBO], [torch.zeros(8, dtype=torch.float64)]
     for k in (1, 4, 16):
-        bounds = objectives.importance_weighted_bound(TinyVAE(), repeated, k, generator=noise(12 + k)).reshape(-1, 8)
+        bounds = bounds.importance_weighted_bound(TinyVAE(), repeated, k, generator=noise(12 + k)).reshape(-1, 8)
         means.append(bounds.mean(dim=0))
         errors.append(bounds.std(dim=0) / math.sqrt(len(bounds)))
     assert ((means[1] - means[0]).abs() < 4.5 * errors[1]).all()
@@ -442,16 +442,16 @@ def test_bound_lies_between_elbo_and_log_p_and_tightens_with_k():
 
 def test_bound_with_many_samples_is_log_p_by_quadrature():
     k = 50_000
-    log_w = objectives.log_importance_weights(TinyVAE(), X, k, noise(13))
+    log_w = bounds.log_importance_weights(TinyVAE(), X, k, noise(13))
     error = log_w.exp().std(dim=0) / log_w.exp().mean(dim=0) / math.sqrt(k)  # of the log of the mean weight
-    bound = objectives.importance_weighted_bound(TinyVAE(), X, k, chunk=1000, generator=noise(14))
+    bound = bounds.importance_weighted_bound(TinyVAE(), X, k, chunk=1000, generator=noise(14))
     assert ((bound - EXACT_LOG_P).abs() < 4 * error).all() and (error < 0.01).all()
 
 
 @pytest.mark.parametrize("n_samples, chunk", [(0, 50), (5, 0), (-2, 50)])
 def test_bound_refuses_fewer_than_one_sample_or_chunk(n_samples, chunk):
     with pytest.raises(ValueError, match=f"n_samples and chunk must be at least 1, got {n_samples} and {chunk}"):
-        objectives.importance_weighted_bound(TinyVAE(), X, n_samples, chunk)
+        bounds.importance_weighted_bound(TinyVAE(), X, n_samples, chunk)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -471,7 +471,7 @@ def test_memory_of_the_bound_does_not_grow_with_k():
     largest = {}
     for k in (10, 20, 500):
         with torch.no_grad(), LargestTensor() as record:
-            objectives.importance_weighted_bound(TinyVAE(), X, k, chunk=10, generator=noise(15))
+            bounds.importance_weighted_bound(TinyVAE(), X, k, chunk=10, generator=noise(15))
         largest[k] = record.elements
     assert largest[10] == largest[20] == largest[500] == 10 * X.numel()
 

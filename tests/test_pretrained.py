@@ -21,7 +21,7 @@ def test_the_architecture_is_that_of_the_paper():
 def test_the_weights_are_those_of_the_record(name):
     model, record = pretrained.load(name)
     x = data.binary_test_set(data.load_mnist())
-    assert evaluation.elbo_on(model, x).mean == pytest.approx(record["test ELBO (nats)"], abs=0.01)
+    assert evaluation.mean_elbo(model, x).mean == pytest.approx(record["test ELBO (nats)"], abs=0.01)
     assert int(evaluation.active_units(model, x).sum()) == record["active units"]
     assert not model.training
     assert (pretrained.FOLDER / f"published_{name}.safetensors").stat().st_size < 2e6

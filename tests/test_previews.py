@@ -13,7 +13,7 @@ CPU = {"device": "cpu", "progress": False}
 
 @pytest.fixture(scope="module")
 def schedule():
-    return previews.NoiseSchedule(n_steps=100)
+    return diffusion.NoiseSchedule(n_steps=100)
 
 
 def normal(seed, *shape, dtype=torch.float64):
@@ -25,23 +25,23 @@ def normal(seed, *shape, dtype=torch.float64):
 def test_gan_losses_are_minus_the_logs_of_probabilities_and_stay_finite():
     a, b = 2 * normal(0, 50), 2 * normal(1, 50)
     p, q = torch.sigmoid(a), torch.sigmoid(b)
-    torch.testing.assert_close(previews.discriminator_loss(a, b), -(p.log() + (1 - q).log()))
-    torch.testing.assert_close(previews.generator_loss(b), -q.log())
-    assert torch.isfinite(previews.discriminator_loss(torch.tensor([-500.0]), torch.tensor([500.0]))).all()
+    torch.testing.assert_close(gan.discriminator_loss(a, b), -(p.log() + (1 - q).log()))
+    torch.testing.assert_close(gan.generator_loss(b), -q.log())
+    assert torch.isfinite(gan.discriminator_loss(torch.tensor([-500.0]), torch.tensor([500.0]))).all()
 
 
 def test_an_undecided_discriminator_loses_log_4():
-    assert previews.discriminator_loss(torch.zeros(1), torch.zeros(1)).item() == pytest.approx(math.log(4))
+    assert gan.discriminator_loss(torch.zeros(1), torch.zeros(1)).item() == pytest.approx(math.log(4))
 
 
 def test_networks_map_noise_to_pixels_and_pixels_to_logits():
-    images = previews.Generator(latent_dim=5)(torch.zeros(3, 5))
+    images = gan.GanGenerator(latent_dim=5)(torch.zeros(3, 5))
     assert images.shape == (3, 784) and 0 <= images.min() and images.max() <= 1
-    assert previews.Discriminator()(images).shape == (3,)
+    assert gan.Discriminator()(images).shape == (3,)
 
 
 @pytest.mark.parametrize("network, bad", [
-    (previews.Generator(latent_dim=5), torch.zeros(3, 6)), (previews.Discriminator(), torch.zeros(3, 1, 28, 28))])
+    (gan.GanGenerator(latent_dim=5), torch.zeros(3, 6)), (gan.Discriminator(), torch.zeros(3, 1, 28, 28))])
 def test_networks_name_the_shape_they_take(network, bad):
     with pytest.raises(ValueError, match="takes"):
         network(bad)
@@ -51,8 +51,8 @@ def test_gan_training_repeats_and_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
     runs = []
     for _ in range(2):
-        generator = previews.Generator(seed=1)
-        record = previews.fit_gan(generator, previews.Discriminator(seed=1), IMAGES, epochs=2, seed=2, **CPU)
+        generator = gan.GanGenerator(seed=1)
+        record = gan.fit_gan(generator, gan.Discriminator(seed=1), IMAGES, epochs=2, seed=2, **CPU)
         runs.append((record.losses, generator.sample(4, torch.Generator().manual_seed(3))))
     assert runs[0][0][0] == pytest.approx(runs[1][0][0], rel=1e-4)
     torch.testing.assert_close(runs[0][1], runs[1][1], rtol=1e-3, atol=1e-3)
@@ -62,10 +62,10 @@ def test_gan_training_repeats_and_leaves_the_global_generator_alone():
 
 def test_gan_refuses_images_that_do_not_fill_a_batch():
     with pytest.raises(ValueError, match="do not fill a batch"):
-        previews.fit_gan(previews.Generator(), previews.Discriminator(), IMAGES[:10], batch_size=64, **CPU)
+        gan.fit_gan(gan.GanGenerator(), gan.Discriminator(), IMAGES[:10], batch_size=64, **CPU)
 
 
-class _StopsAtCall(previews.Discriminator):
+class _StopsAtCall(gan.Discriminator):
     """Presses the stop button in its n-th call. Each step makes three: the third is g's, while D's weights are frozen."""
 
     def __init__(self, n):
@@ -81,8 +81,8 @@ class _StopsAtCall(previews.Discriminator):
 
 @pytest.mark.parametrize("call", [1, 6, 7])
 def test_an_interrupted_gan_says_so_and_is_usable(call, capsys):
-    generator, discriminator = previews.Generator(), _StopsAtCall(call)
-    record = previews.fit_gan(generator, discriminator, IMAGES, epochs=2, **CPU)
+    generator, discriminator = gan.GanGenerator(), _StopsAtCall(call)
+    record = gan.fit_gan(generator, discriminator, IMAGES, epochs=2, **CPU)
     assert record.interrupted and "usable" in capsys.readouterr().out
     assert all(p.requires_grad for p in discriminator.parameters())  # the next fit can train it
     assert not generator.training and torch.isfinite(generator.sample(3)).all()
@@ -90,7 +90,7 @@ def test_an_interrupted_gan_says_so_and_is_usable(call, capsys):
 
 def test_a_gan_that_diverges_stops_with_a_clear_error():
     with pytest.raises(FloatingPointError, match="Lower the learning rate"):
-        previews.fit_gan(previews.Generator(), previews.Discriminator(), torch.full((128, 784), float("nan")), **CPU)
+        gan.fit_gan(gan.GanGenerator(), gan.Discriminator(), torch.full((128, 784), float("nan")), **CPU)
 
 
 # ---------------------------------------------------------------------------------------------------------- diffusion
@@ -138,17 +138,17 @@ def test_reverse_mean_is_the_posterior_mean_if_the_noise_is_known(schedule, t):
 @pytest.mark.parametrize("bad", [torch.tensor([0.1, 1.0]), torch.tensor([0.0, 0.1]), torch.tensor([]), torch.tensor([float("nan")])])
 def test_schedule_refuses_betas_outside_0_1(bad):
     with pytest.raises(ValueError, match="between 0 and 1"):
-        previews.NoiseSchedule(beta=bad)
+        diffusion.NoiseSchedule(beta=bad)
     with pytest.raises(ValueError, match="n_steps"):
-        previews.NoiseSchedule(n_steps=10)
+        diffusion.NoiseSchedule(n_steps=10)
 
 
 @pytest.mark.parametrize("dims", [1, 3])
 def test_an_untrained_denoiser_is_perfect_for_standard_normal_data_so_that_its_bound_is_exact(schedule, dims):
-    denoiser = previews.Denoiser(latent_dim=dims, hidden=16, schedule=schedule)
+    denoiser = diffusion.Denoiser(latent_dim=dims, hidden=16, schedule=schedule)
     for value in (0.0, -1.7):
         z0 = torch.full((3000, dims), value, dtype=torch.float32)
-        terms = previews.diffusion_bound_terms(denoiser, z0, torch.Generator().manual_seed(0))
+        terms = diffusion.diffusion_bound_terms(denoiser, z0, torch.Generator().manual_seed(0))
         assert terms.shape == (schedule.n_steps + 1, 3000)
         total = terms.sum(dim=0)
         exact = dims * (0.5 * math.log(2 * math.pi) + value**2 / 2)
@@ -156,7 +156,7 @@ def test_an_untrained_denoiser_is_perfect_for_standard_normal_data_so_that_its_b
 
 
 def test_an_untrained_denoiser_samples_standard_normals(schedule):
-    z = previews.Denoiser(latent_dim=2, hidden=16, schedule=schedule).sample(20_000, torch.Generator().manual_seed(0))
+    z = diffusion.Denoiser(latent_dim=2, hidden=16, schedule=schedule).sample(20_000, torch.Generator().manual_seed(0))
     # The last step adds no noise, so the variance falls short of 1 by beta_1.
     assert z.mean(dim=0).abs().max() < 4 / 20_000**0.5
     assert (z.var(dim=0) - (1 - schedule.beta[1])).abs().max() < 4 * (2 / 20_000) ** 0.5
@@ -164,12 +164,12 @@ def test_an_untrained_denoiser_samples_standard_normals(schedule):
 
 def test_simple_loss_is_the_squared_error_of_the_noise(schedule):
     z0 = normal(0, 6, 4, dtype=torch.float32)
-    denoiser = previews.Denoiser(latent_dim=4, hidden=16, schedule=schedule, seed=1)
+    denoiser = diffusion.Denoiser(latent_dim=4, hidden=16, schedule=schedule, seed=1)
     generator = torch.Generator().manual_seed(5)
     t = torch.randint(1, 101, (6,), generator=generator)
     epsilon = torch.randn(6, 4, generator=generator)
     expected = (epsilon - denoiser(schedule.noised(z0, t, epsilon), t)).pow(2).sum(1)
-    torch.testing.assert_close(previews.simple_loss(denoiser, z0, torch.Generator().manual_seed(5)), expected)
+    torch.testing.assert_close(diffusion.simple_loss(denoiser, z0, torch.Generator().manual_seed(5)), expected)
 
 
 def test_diffusion_learns_where_the_codes_are_and_repeats():
@@ -177,9 +177,9 @@ def test_diffusion_learns_where_the_codes_are_and_repeats():
     mu = torch.tensor([-0.5, -0.5, -0.5, -0.5, 2.0])[:, None]
     runs = []
     for _ in range(2):
-        denoiser = previews.Denoiser(latent_dim=1, hidden=32, seed=0)
+        denoiser = diffusion.Denoiser(latent_dim=1, hidden=32, seed=0)
         before = denoiser.sample(2000, torch.Generator().manual_seed(0))
-        record = previews.fit_diffusion(denoiser, mu, torch.full_like(mu, -8), steps=400, batch_size=128, learning_rate=1e-2, **CPU)
+        record = diffusion.fit_diffusion(denoiser, mu, torch.full_like(mu, -8), steps=400, batch_size=128, learning_rate=1e-2, **CPU)
         runs.append(denoiser.sample(2000, torch.Generator().manual_seed(0)))
     assert not denoiser.training and len(record.losses) == 8 and record.losses[-1] < record.losses[0]
 
@@ -191,7 +191,7 @@ def test_diffusion_learns_where_the_codes_are_and_repeats():
     torch.testing.assert_close(runs[0], runs[1], rtol=1e-3, atol=1e-3)
 
 
-class _StopsInTraining(previews.Denoiser):
+class _StopsInTraining(diffusion.Denoiser):
     def forward(self, zt, t):
         if self.training and torch.is_grad_enabled() and (calls := getattr(self, "calls", 0)) >= 60:
             raise KeyboardInterrupt
@@ -202,17 +202,17 @@ class _StopsInTraining(previews.Denoiser):
 
 def test_an_interrupted_diffusion_says_so_and_is_usable(capsys):
     denoiser = _StopsInTraining(latent_dim=2, hidden=16)
-    record = previews.fit_diffusion(denoiser, torch.zeros(10, 2), torch.zeros(10, 2), steps=100, **CPU)
+    record = diffusion.fit_diffusion(denoiser, torch.zeros(10, 2), torch.zeros(10, 2), steps=100, **CPU)
     assert record.interrupted and len(record.losses) == 1 and "Interrupted in step 61 of 100" in capsys.readouterr().out
     assert not denoiser.training and torch.isfinite(denoiser.sample(3)).all()
 
 
 def test_diffusion_refuses_nan_and_shapes_that_do_not_fit():
-    denoiser = previews.Denoiser(latent_dim=2, hidden=16)
+    denoiser = diffusion.Denoiser(latent_dim=2, hidden=16)
     with pytest.raises(FloatingPointError, match="Lower the learning rate"):
-        previews.fit_diffusion(denoiser, torch.full((10, 2), float("nan")), torch.zeros(10, 2), steps=5, **CPU)
+        diffusion.fit_diffusion(denoiser, torch.full((10, 2), float("nan")), torch.zeros(10, 2), steps=5, **CPU)
     with pytest.raises(ValueError, match=r"expected twice \[N, 2\]"):
-        previews.fit_diffusion(denoiser, torch.zeros(10, 3), torch.zeros(10, 3), **CPU)
+        diffusion.fit_diffusion(denoiser, torch.zeros(10, 3), torch.zeros(10, 3), **CPU)
     with pytest.raises(ValueError, match=r"expected \[B, 2\]"):
         denoiser(torch.zeros(4, 3), torch.ones(4, dtype=torch.int64))
 
@@ -225,11 +225,11 @@ def test_a_gan_is_trained_once_and_then_restored_with_its_record(tmp_path, monke
     calls = []
 
     def once(depends_on):
-        networks = [previews.Generator(seed=1), previews.Discriminator(seed=1)]
+        networks = [gan.GanGenerator(seed=1), gan.Discriminator(seed=1)]
 
         def fit():
             calls.append(1)
-            return previews.fit_gan(*networks, IMAGES, **CPU)
+            return gan.fit_gan(*networks, IMAGES, **CPU)
 
         return networks, training.fit_once("gan", networks, depends_on, fit, previews.Record)
 
@@ -245,6 +245,6 @@ def test_a_gan_is_trained_once_and_then_restored_with_its_record(tmp_path, monke
 
 def test_an_interrupted_gan_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("LECTURE_CACHE", str(tmp_path))
-    networks = [previews.Generator(), _StopsAtCall(6)]
-    record = training.fit_once("gan", networks, [IMAGES], lambda: previews.fit_gan(*networks, IMAGES, **CPU), previews.Record)
+    networks = [gan.GanGenerator(), _StopsAtCall(6)]
+    record = training.fit_once("gan", networks, [IMAGES], lambda: gan.fit_gan(*networks, IMAGES, **CPU), previews.Record)
     assert record.interrupted and list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ from faults import small_files_only, unwritable
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
 
-from lecture_utils import cell_order, models, training
+from lecture_utils import name_error_hint, models, training
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERED = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -75,7 +75,7 @@ def test_no_cell_takes_a_builtin_name_from_the_cells_above_it_when_all_is_run_ag
     """A second pass assigns every name anew, in order; only what the first pass found in Python itself could be lost."""
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
-            assert not cell_order.made_by(cell.source) & set(dir(builtins))
+            assert not name_error_hint.made_by(cell.source) & set(dir(builtins))
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_every_cell_of_the_series_that_needs_an_earlier_one_can_name_it(path):
         source = "".join(cell["source"])
         if cell["cell_type"] == "code":
             for name in names(statements(source), ast.Load) & assigned:
-                line = re.search(r"begins with\n    (.*)", cell_order.advice(name, source, cells))[1]
+                line = re.search(r"begins with\n    (.*)", name_error_hint.advice(name, source, cells))[1]
                 assert any(re.search(rf"\b{name}\b", other) and other.strip().startswith(line.strip()) for other in above), name
                 asked += 1
             assigned |= names([target for s in statements(source) if isinstance(s, ast.Assign) for target in s.targets], ast.Store)

@@ -21,10 +21,10 @@ def test_five_binary_epochs_reach_102_5_nats_and_the_importance_weighted_estimat
     model, history = training.trained("vae", mnist.train_images, latent_dim=20)
     assert len(history.loss) <= 5
     x = data.binary_test_set(mnist)
-    elbo = evaluation.elbo_on(model, x)
+    elbo = evaluation.mean_elbo(model, x)
     assert -elbo.mean <= 102.5
     few = x[:1000]
-    assert evaluation.log_likelihood_on(model, few, n_samples=20).mean > evaluation.elbo_on(model, few).mean
+    assert evaluation.mean_log_likelihood(model, few, n_samples=20).mean > evaluation.mean_elbo(model, few).mean
     assert evaluation.active_units(model, x).sum() >= 10
 
 
@@ -66,7 +66,7 @@ def test_adam_moves_every_layer_by_the_same_share_of_its_initial_weights(mnist):
     layers = training.layer_rates(model, 1e-3)
     before = [layer["params"][0].detach().clone() for layer in layers]
     optimizer = torch.optim.Adam(layers)
-    objectives.negative_elbo(model, data.to_grey(mnist.train_images[:500])).mean().backward()
+    bounds.negative_elbo(model, data.to_grey(mnist.train_images[:500])).mean().backward()
     optimizer.step()
     shares = [(layer["params"][0] - start).abs().max() * start.shape[1] ** 0.5 for layer, start in zip(layers, before)]
     assert torch.stack(shares).tolist() == pytest.approx([1e-3 * 400**0.5] * 5, rel=0.01)
@@ -124,7 +124,7 @@ def test_rounded_factors_change_a_gradient_by_less_than_a_per_cent(mnist, monkey
     for fast in (True, False):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
         with training.mixed_precision("cpu"):
-            loss = objectives.negative_elbo(model, x, torch.Generator().manual_seed(0)).mean()
+            loss = bounds.negative_elbo(model, x, torch.Generator().manual_seed(0)).mean()
         gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]))
     rounded, exact = gradients
     assert 0 < (rounded - exact).norm() < 0.01 * exact.norm()

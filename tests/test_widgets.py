@@ -19,11 +19,11 @@ from torch.distributions import Normal, kl_divergence
 from lecture_utils import objectives, widgets
 
 DRAWINGS = {
-    "reparameterization": (widgets.draw_reparameterization, [(x / 20, n) for x in range(-24, 25, 3) for n in (1, 10, 1000)]),
-    "kl": (widgets.draw_kl, [(mu / 2, sigma) for mu in range(-5, 6) for sigma in (0.25, 0.5, 1.0, 2.5)]),
+    "reparameterization": (toy.draw_reparameterization, [(x / 20, n) for x in range(-24, 25, 3) for n in (1, 10, 1000)]),
+    "kl": (toy.draw_kl, [(mu / 2, sigma) for mu in range(-5, 6) for sigma in (0.25, 0.5, 1.0, 2.5)]),
 }
 every_drawing = pytest.mark.parametrize("name", DRAWINGS)
-EXPLORERS = {"reparameterization": widgets.reparameterization_explorer, "kl": widgets.kl_explorer}
+EXPLORERS = {"reparameterization": toy.reparameterization_explorer, "kl": toy.kl_explorer}
 
 
 @functools.cache
@@ -36,7 +36,7 @@ def gaussian_nodes():
 @pytest.mark.parametrize("x", [-1.2, -0.5, 0.05, 1.0, 1.2])
 def test_toy_gradients_have_the_exact_mean_and_variance(x):
     epsilon, weights = gaussian_nodes()
-    toy = widgets.toy_gradients(x, epsilon)
+    toy = toy.toy_gradients(x, epsilon)
     exact = 8 * x**3 + 8 * x
     variances = {
         "reparameterized": 32 * x**2 * (3 * x**4 + 4 * x**2 + 2),
@@ -52,7 +52,7 @@ def test_toy_gradients_have_the_exact_mean_and_variance(x):
 @pytest.mark.parametrize("x", [-0.7, 1.0])
 def test_toy_gradients_agree_with_autograd_sample_by_sample(x):
     epsilon = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    toy = widgets.toy_gradients(x, epsilon)
+    toy = toy.toy_gradients(x, epsilon)
     x_each = torch.full_like(epsilon, x, requires_grad=True)
     z = x_each**2 + 2 + x_each**2 * epsilon
     assert torch.allclose(torch.autograd.grad((z**2).sum(), x_each)[0], toy.reparameterized)
@@ -62,57 +62,57 @@ def test_toy_gradients_agree_with_autograd_sample_by_sample(x):
 
 
 def test_at_zero_the_trick_is_exact_and_the_score_function_undefined():
-    toy = widgets.toy_gradients(0.0, torch.linspace(-3, 3, 7).double())
+    toy = toy.toy_gradients(0.0, torch.linspace(-3, 3, 7).double())
     assert (toy.z == 2).all() and (toy.reparameterized == 0).all() and toy.score_function.isnan().all()
-    widgets.draw_reparameterization(0.0, 10)
-    artists = widgets._reparameterization_picture()[1]
+    toy.draw_reparameterization(0.0, 10)
+    artists = toy._reparameterization_picture()[1]
     assert artists["trick label"].get_text().startswith("0.0") and artists["score label"].get_text() == "undefined"
 
 
 @pytest.mark.parametrize("mu, sigma", [(0, 1), (1, 0.5), (-2.5, 2.5), (0.3, 0.25)])
 def test_kl_terms_sum_to_the_kl(mu, sigma):
-    terms = widgets.kl_terms(mu, sigma)
+    terms = toy.kl_terms(mu, sigma)
     assert min(terms) >= 0
     logvar = torch.tensor([[2 * math.log(sigma)]])
     assert sum(terms) == pytest.approx(objectives.gaussian_kl(torch.tensor([[float(mu)]]), logvar).item(), abs=1e-6)
     z = np.linspace(mu - 12 * sigma, mu + 12 * sigma, 20_001)
-    area = widgets.kl_integrand(z, mu, sigma).sum() * (z[1] - z[0])
+    area = toy.kl_integrand(z, mu, sigma).sum() * (z[1] - z[0])
     referee = kl_divergence(Normal(torch.tensor(float(mu)).double(), float(sigma)), Normal(torch.tensor(0.0).double(), 1.0))
     assert area == pytest.approx(referee.item(), abs=1e-7) and sum(terms) == pytest.approx(referee.item(), abs=1e-7)
 
 
 def test_the_pictures_show_these_numbers():
-    widgets.draw_kl(1.0, 0.5)
-    artists = widgets._kl_picture()[1]
-    mean_term, spread_term = widgets.kl_terms(1.0, 0.5)
+    toy.draw_kl(1.0, 0.5)
+    artists = toy._kl_picture()[1]
+    mean_term, spread_term = toy.kl_terms(1.0, 0.5)
     for name, value in (("mean", mean_term), ("spread", spread_term), ("kl", mean_term + spread_term)):
         assert artists[name].get_height() == value and artists[f"{name} label"].get_text() == f"{value:.2f}"
 
-    widgets.draw_reparameterization(1.0, 100)
-    noise, artists, _ = widgets._reparameterization_picture()
-    toy = widgets.toy_gradients(1.0, noise[:100])
+    toy.draw_reparameterization(1.0, 100)
+    noise, artists, _ = toy._reparameterization_picture()
+    toy = toy.toy_gradients(1.0, noise[:100])
     for name, gradients in (("trick", toy.reparameterized), ("score", toy.score_function)):
         assert artists[f"{name} label"].get_text() == f"{gradients.mean():.1f} ± {gradients.std() / 10:.1f}"
         assert artists[name].get_ydata()[0] == pytest.approx(gradients.mean().item())
     assert artists["exact label"].get_text() == "exact 16.0"
-    assert artists["samples"].get_ydata() == pytest.approx(toy.z[: widgets.N_PATHS].numpy())
+    assert artists["samples"].get_ydata() == pytest.approx(toy.z[: toy.N_PATHS].numpy())
 
 
 def test_an_estimate_off_the_scale_is_marked_as_such():
-    noise, artists, _ = widgets._reparameterization_picture()
-    n, low, high = 1, *widgets.ESTIMATE_RANGE
-    small = next(x for x in (0.05, -0.05, 0.01, -0.01) if not low <= widgets.toy_gradients(x, noise[:n]).score_function.mean() <= high)
-    widgets.draw_reparameterization(small, n)
+    noise, artists, _ = toy._reparameterization_picture()
+    n, low, high = 1, *toy.ESTIMATE_RANGE
+    small = next(x for x in (0.05, -0.05, 0.01, -0.01) if not low <= toy.toy_gradients(x, noise[:n]).score_function.mean() <= high)
+    toy.draw_reparameterization(small, n)
     assert artists["score"].get_marker() in "^v" and low < artists["score"].get_ydata()[0] < high
-    widgets.draw_reparameterization(1.0, 1000)
+    toy.draw_reparameterization(1.0, 1000)
     assert artists["score"].get_marker() == "o"
 
 
 def test_the_noise_stays_the_same_when_x_moves():
-    widgets.draw_reparameterization(0.5, 12)
-    noise, artists, _ = widgets._reparameterization_picture()
+    toy.draw_reparameterization(0.5, 12)
+    noise, artists, _ = toy._reparameterization_picture()
     first = (artists["samples"].get_ydata() - 2 - 0.5**2) / 0.5**2
-    widgets.draw_reparameterization(1.0, 12)
+    toy.draw_reparameterization(1.0, 12)
     second = (artists["samples"].get_ydata() - 2 - 1.0**2) / 1.0**2
     assert first == pytest.approx(second) and second == pytest.approx(noise[:12].numpy())
 
@@ -148,14 +148,14 @@ def test_each_of_200_moves_costs_less_than_50_ms_and_no_memory_is_left_behind(na
 
 
 @pytest.mark.parametrize("draw, values, message", [
-    (widgets.draw_reparameterization, (1.3, 10), r"x is 1.3, but must lie in \[-1.2, 1.2\]"),
-    (widgets.draw_reparameterization, (math.nan, 10), r"x is nan"),
-    (widgets.draw_reparameterization, (1.0, 0), r"n_samples is 0, but must lie in \[1, 1000\]"),
-    (widgets.draw_reparameterization, (1.0, 1001), r"n_samples is 1001"),
-    (widgets.draw_kl, (2.6, 1.0), r"mu is 2.6, but must lie in \[-2.5, 2.5\]"),
-    (widgets.draw_kl, (0.0, 0.0), r"sigma is 0.0, but must lie in \[0.25, 2.5\]"),
-    (widgets.draw_kl, (0.0, -1.0), r"sigma is -1.0"),
-    (widgets.draw_kl, (0.0, math.nan), r"sigma is nan"),
+    (toy.draw_reparameterization, (1.3, 10), r"x is 1.3, but must lie in \[-1.2, 1.2\]"),
+    (toy.draw_reparameterization, (math.nan, 10), r"x is nan"),
+    (toy.draw_reparameterization, (1.0, 0), r"n_samples is 0, but must lie in \[1, 1000\]"),
+    (toy.draw_reparameterization, (1.0, 1001), r"n_samples is 1001"),
+    (toy.draw_kl, (2.6, 1.0), r"mu is 2.6, but must lie in \[-2.5, 2.5\]"),
+    (toy.draw_kl, (0.0, 0.0), r"sigma is 0.0, but must lie in \[0.25, 2.5\]"),
+    (toy.draw_kl, (0.0, -1.0), r"sigma is -1.0"),
+    (toy.draw_kl, (0.0, math.nan), r"sigma is nan"),
 ])
 def test_out_of_range_input_gives_a_clear_error(draw, values, message):
     with pytest.raises(ValueError, match=message):
@@ -178,7 +178,7 @@ def test_the_explorer_redraws_when_a_slider_moves_and_covers_its_whole_range(nam
 
 def test_the_words_below_the_picture_are_escaped_and_follow_the_control():
     control = ipywidgets.IntSlider(value=1, description="n")
-    *_, picture, words = widgets.explorer(lambda n: widgets.Frame(b"%d" % n, f"{n} < 5"), {"n": control}).children
+    *_, picture, words = shell.explorer(lambda n: shell.Frame(b"%d" % n, f"{n} < 5"), {"n": control}).children
     control.value = 3
     assert picture.value == b"3" and words.value == "3 &lt; 5"
 
@@ -188,13 +188,13 @@ def test_drawing_uses_one_thread_and_gives_the_others_back_even_after_an_error()
         assert torch.get_num_threads() == 1
         if n == 2:
             raise RuntimeError("while drawing")
-        return widgets.Frame(b"", "")
+        return shell.Frame(b"", "")
 
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         control = ipywidgets.IntSlider(value=1)
-        widgets.explorer(draw, {"n": control})
+        shell.explorer(draw, {"n": control})
         with pytest.raises(RuntimeError, match="while drawing"):
             control.value = 2
         assert torch.get_num_threads() == 2
@@ -203,9 +203,9 @@ def test_drawing_uses_one_thread_and_gives_the_others_back_even_after_an_error()
 
 
 def test_the_words_state_the_numbers_of_the_picture():
-    assert "0.50 + 0.32 = 0.82 nats" in widgets.draw_kl(1.0, 0.5).words
-    noise = widgets._reparameterization_picture()[0]
-    toy = widgets.toy_gradients(1.0, noise[:100])
-    words = widgets.draw_reparameterization(1.0, 100).words
+    assert "0.50 + 0.32 = 0.82 nats" in toy.draw_kl(1.0, 0.5).words
+    noise = toy._reparameterization_picture()[0]
+    toy = toy.toy_gradients(1.0, noise[:100])
+    words = toy.draw_reparameterization(1.0, 100).words
     assert f"{toy.reparameterized.mean():.1f} with the trick, {toy.score_function.mean():.1f} with the score function, 16.0 exactly" in words
-    assert "undefined with the score function" in widgets.draw_reparameterization(0.0, 10).words
+    assert "undefined with the score function" in toy.draw_reparameterization(0.0, 10).words

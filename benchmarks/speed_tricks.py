@@ -1,6 +1,6 @@
 """What else was tried to make the training step faster, each against the step as it is, in turn in one run.
 
-usage: python benchmarks/tried.py
+usage: python benchmarks/speed_tricks.py
 
 A trick that costs clarity goes into the package only if it saves at least 10 % of a step. "No optimiser" is not a trick
 but the most that a cheaper Adam could save.
@@ -9,9 +9,9 @@ but the most that a cheaper Adam could save.
 import contextlib
 import time
 
-from lecture_utils import data, models, objectives, training
+from lecture_utils import bounds, data, models, objectives, training
 
-import recording
+import records
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -22,9 +22,8 @@ BATCH, ROUNDS, STEPS = 256, 25, 6
 class OneHead(models.VAE):
     """mu and logvar from one linear layer instead of two."""
 
-    def _build(self, hidden, activation):
-        models.Autoencoder._build(self, hidden, activation)
-        self.to_mu = nn.Linear(hidden[-1], 2 * self.latent_dim)
+    def _add_layers(self, width):
+        self.to_mu = nn.Linear(width, 2 * self.latent_dim)
 
     def encode(self, x):
         return self.to_mu(self._hidden(x)).chunk(2, dim=-1)
@@ -46,7 +45,9 @@ class CrossEntropy(torch.autograd.Function):
 
 def eight_pixels_a_draw(images, generator):
     """Binary pixels from the bytes of 64-bit draws: fewer draws, but P(1) = v / 256 instead of v / 255."""
-    threshold = torch.empty(images.numel() // 8, dtype=torch.int64).random_(-2**63, None, generator=generator)
+    threshold = torch.empty(images.numel() // 8, dtype=torch.int64).random_(
+        -(2**63), None, generator=generator
+    )
     return (threshold.view(torch.uint8).view(images.shape) < images).float()
 
 
@@ -56,7 +57,8 @@ def unchecked_cross_entropy(logits, x):
 
 
 def loss_with(cross_entropy):
-    """Return objectives.negative_elbo with another cross-entropy (logits, x) -> [B]."""
+    """Return bounds.negative_elbo with another cross-entropy (logits, x) -> [B]."""
+
     def loss(model, x, generator):
         mu, logvar = model.encode(x)
         logits = model.decode(objectives.reparameterize(mu, logvar, generator))
@@ -65,11 +67,18 @@ def loss_with(cross_entropy):
     return loss
 
 
-def stepper(images, model=models.VAE, loss=objectives.negative_elbo, draw=data.binarize, precision=training.mixed_precision,
-            schedule=True, optimiser=True):
+def stepper(
+    images,
+    model=models.VAE,
+    loss=bounds.negative_elbo,
+    draw=data.binarize,
+    precision=training.mixed_precision,
+    schedule=True,
+    optimiser=True,
+):
     """Return a function that does one training step on the given rows, as `fit` does it but for what is varied."""
     model, generator = model(), torch.Generator().manual_seed(0)
-    adam = torch.optim.Adam(training.layer_rates(model, 1e-2), betas=(0.9, 0.99), eps=1e-4, fused=True)
+    adam = training.adam_by_layer(model, 1e-2)
     cycle = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: training.one_cycle(step, 10**6))
 
     def step(rows):
@@ -100,7 +109,9 @@ VARIANTS = {
 
 def main():
     images = data.load_mnist().train_images
-    batches = torch.randperm(len(images), generator=torch.Generator().manual_seed(0)).split(BATCH)[:STEPS]
+    batches = torch.randperm(len(images), generator=torch.Generator().manual_seed(0)).split(BATCH)[
+        :STEPS
+    ]
     steps = {name: stepper(images, **options) for name, options in VARIANTS.items()}
     seconds = {name: [] for name in steps}
     for _ in range(ROUNDS):
@@ -110,9 +121,17 @@ def main():
             for rows in batches:
                 step(rows)
             seconds[name].append((time.perf_counter() - start) / STEPS)
-    best = {name: min(values) for name, values in seconds.items()}  # of many short rounds: the least disturbed one
-    recording.save("tried", {"batch": BATCH, "step (ms), best round": {name: round(1e3 * value, 2) for name, value in best.items()},
-                             "saved": {name: round(1 - value / best["as it is"], 3) for name, value in best.items()}})
+    best = {
+        name: min(values) for name, values in seconds.items()
+    }  # of many short rounds: the least disturbed one
+    records.save(
+        "speed_tricks",
+        {
+            "batch": BATCH,
+            "step (ms), best round": {name: round(1e3 * value, 2) for name, value in best.items()},
+            "saved": {name: round(1 - value / best["as it is"], 3) for name, value in best.items()},
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the two models of Burda et al. (2015), table 1, one stochastic layer, and record their test log-likelihood.
 
-usage: python benchmarks/published.py vae      the VAE, k = 1     (published: -86.76 nats)
-       python benchmarks/published.py iwae     the IWAE, k = 5    (published: -85.54 nats)
+usage: python benchmarks/train_published.py vae      the VAE, k = 1     (published: -86.76 nats)
+       python benchmarks/train_published.py iwae     the IWAE, k = 5    (published: -85.54 nats)
 
 Each trains with one thread, and `make bench-published` starts both at once: with layers of 200 units, a second thread
 makes a run a quarter faster, a second run makes it hardly slower.
@@ -16,7 +16,7 @@ the processor is fast at them (training.mixed_precision); every bound on test im
 The schedules were chosen after curves on test images of earlier runs were seen; theirs may have been, too.
 
 Each run saves its whole state after every epoch: interrupt it, start it again, and it goes on from there.
-Writes benchmarks/results/published_<name>.json and .safetensors when it is done.
+Writes lecture_utils/weights/<name>.json and .safetensors when it is done.
 """
 
 import math
@@ -25,9 +25,9 @@ import sys
 import time
 from typing import NamedTuple
 
-from lecture_utils import data, evaluation, objectives, pretrained, training
+from lecture_utils import cache, data, evaluation, objectives, pretrained, training
 
-import recording
+import records
 import torch
 from safetensors.torch import save_file
 from tqdm import tqdm
@@ -55,27 +55,50 @@ def doubly_reparameterized_loss(model, x, k, generator):
     z. For k = 1 it is the estimator of Roeder et al. (2017), whose variance is 0 where q(z|x) is the posterior.
     """
     mu, logvar = model.encode(x)
-    z = objectives.reparameterize(mu.expand(k, *mu.shape), logvar.expand(k, *logvar.shape), generator)
-    log_w = (objectives.bernoulli_log_likelihood(model.decode(z), x) + objectives.standard_normal_log_density(z)
-             - objectives.gaussian_log_density(z, mu.detach(), logvar.detach()))
+    z = objectives.reparameterize(
+        mu.expand(k, *mu.shape), logvar.expand(k, *logvar.shape), generator
+    )
+    log_w = (
+        objectives.bernoulli_log_likelihood(model.decode(z), x)
+        + objectives.standard_normal_log_density(z)
+        - objectives.gaussian_log_density(z, mu.detach(), logvar.detach())
+    )
     weights = torch.softmax(log_w.detach(), dim=0)
     if z.requires_grad:
-        z.register_hook(lambda gradient: weights[..., None] * gradient)  # the second factor of the squared weights
+        z.register_hook(
+            lambda gradient: weights[..., None] * gradient
+        )  # the second factor of the squared weights
     surrogate = -(weights * log_w).sum(dim=0)
     bound = torch.logsumexp(log_w.detach(), dim=0) - math.log(k)
-    return surrogate - surrogate.detach() - bound  # the value of the bound, the gradient of the surrogate
+    return (
+        surrogate - surrogate.detach() - bound
+    )  # the value of the bound, the gradient of the surrogate
 
 
 class Run:
     """One training that survives an interruption: everything that changes is saved after each epoch."""
 
     def __init__(self, name, images, test_images, cycle, checkpoint):
-        self.name, self.images, self.test_images, self.cycle, self.checkpoint = name, images, test_images, cycle, checkpoint
+        self.name, self.images, self.test_images, self.cycle, self.checkpoint = (
+            name,
+            images,
+            test_images,
+            cycle,
+            checkpoint,
+        )
         self.model, self.generator = pretrained.build(), torch.Generator().manual_seed(0)
+        self.steps = math.ceil(len(images) / BATCH_SIZE)  # an epoch
         self.model.set_output_bias(data.to_grey(images).mean(dim=0), len(images))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.0, fused=True)  # the schedule sets the rate
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=0.0, fused=True
+        )  # the schedule sets the rate
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, max_lr=cycle.peak, total_steps=cycle.epochs * -(-len(images) // BATCH_SIZE), pct_start=0.1, final_div_factor=1e3)
+            self.optimizer,
+            max_lr=cycle.peak,
+            total_steps=cycle.epochs * self.steps,
+            pct_start=0.1,
+            final_div_factor=1e3,
+        )
         self.record = {"epochs": 0, "seconds": 0.0, "training bound": [], "test bound": {}}
         if checkpoint.exists():
             self._load()
@@ -83,30 +106,40 @@ class Run:
     def train(self, progress=True):
         """Go on to the last epoch."""
         done, total = self.record["epochs"], self.cycle.epochs
-        for _ in tqdm(range(done, total), initial=done, total=total, desc=self.name, disable=not progress):
+        for _ in tqdm(
+            range(done, total), initial=done, total=total, desc=self.name, disable=not progress
+        ):
             start = time.perf_counter()
             self.record["training bound"].append(-self._epoch())
             self.record["epochs"] += 1
             if self.record["epochs"] % TEST_EVERY == 0:
-                estimate = evaluation.log_likelihood_on(self.model, self.test_images[:TEST_IMAGES], TEST_SAMPLES)
+                estimate = evaluation.mean_log_likelihood(
+                    self.model, self.test_images[:TEST_IMAGES], TEST_SAMPLES
+                )
                 self.record["test bound"][str(self.record["epochs"])] = round(estimate.mean, 3)
             self.record["seconds"] += time.perf_counter() - start
             self._save()
 
     def _epoch(self):
-        total = 0.0
-        for rows in torch.randperm(len(self.images), generator=self.generator).split(BATCH_SIZE):
-            x = data.binarize(self.images.index_select(0, rows), self.generator)
+        """One pass over the images; the mean loss in nats."""
+        rows = training.endless_rows(len(self.images), BATCH_SIZE, self.generator)
+
+        def step():
+            x = data.binarize(self.images.index_select(0, next(rows)), self.generator)
             with training.mixed_precision("cpu"):
-                losses = doubly_reparameterized_loss(self.model, x, SAMPLES[self.name], self.generator)
+                losses = doubly_reparameterized_loss(
+                    self.model, x, SAMPLES[self.name], self.generator
+                )
             self.optimizer.zero_grad()
             losses.mean().backward()
             self.optimizer.step()
             self.schedule.step()
-            total += losses.detach().sum()
-        if not math.isfinite(total):
-            raise FloatingPointError(f"The loss became {total}. Delete {self.checkpoint} and lower the peak in CYCLES.")
-        return round(total.item() / len(self.images), 3)
+            return {"loss": losses}
+
+        history = training.training_loop(step, self.steps, self.steps, progress=False)
+        if history.interrupted:
+            raise KeyboardInterrupt
+        return round(history.loss[0], 3)
 
     def _parts(self):
         return {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
@@ -115,15 +148,24 @@ class Run:
         """In one atomic step: an interruption leaves the last epoch's state or this one's, never half a file."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         scratch = self.checkpoint.with_suffix(".part")
-        torch.save({name: part.state_dict() for name, part in self._parts().items()}
-                   | {"record": self.record, "generator": self.generator.get_state(), "cycle": tuple(self.cycle)}, scratch)
+        torch.save(
+            {name: part.state_dict() for name, part in self._parts().items()}
+            | {
+                "record": self.record,
+                "generator": self.generator.get_state(),
+                "cycle": tuple(self.cycle),
+            },
+            scratch,
+        )
         os.replace(scratch, self.checkpoint)
 
     def _load(self):
         """Take up a saved run of this cycle."""
         state = torch.load(self.checkpoint, weights_only=True)
         if state.get("cycle") != self.cycle:
-            raise SystemExit(f"{self.checkpoint} is of a run with another cycle: delete it to start anew.")
+            raise SystemExit(
+                f"{self.checkpoint} is of a run with another cycle: delete it to start anew."
+            )
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.generator.set_state(state["generator"])
@@ -134,19 +176,35 @@ def main(name):
     torch.set_num_threads(1)
     mnist = data.load_mnist()
     test_images = data.binary_test_set(mnist)
-    run = Run(name, mnist.train_images, test_images, CYCLES[name], training.cache_dir() / "published" / f"{name}.pt")
+    run = Run(
+        name,
+        mnist.train_images,
+        test_images,
+        CYCLES[name],
+        cache.cache_dir() / "published" / f"{name}.pt",
+    )
     run.train()
-    estimate = evaluation.log_likelihood_on(run.model, test_images, n_samples=EVALUATION_SAMPLES)
-    elbo = evaluation.elbo_on(run.model, test_images)
-    recording.save(f"published_{name}", {
-        "k": SAMPLES[name], "batch size": BATCH_SIZE, "threads": torch.get_num_threads(),
-        "cycle": CYCLES[name]._asdict(),
-        "test log-likelihood, 5000 samples (nats)": round(estimate.mean, 3), "its standard error": round(estimate.standard_error, 3),
-        "test ELBO (nats)": round(elbo.mean, 3), "active units": int(evaluation.active_units(run.model, test_images).sum()),
-        **run.record,
-    })
-    save_file(run.model.state_dict(), recording.RESULTS / f"published_{name}.safetensors")
-    print(f"{estimate.mean:.2f} ± {estimate.standard_error:.2f} nats on the test images, by {EVALUATION_SAMPLES} samples")
+    estimate = evaluation.mean_log_likelihood(run.model, test_images, n_samples=EVALUATION_SAMPLES)
+    elbo = evaluation.mean_elbo(run.model, test_images)
+    records.save(
+        name,
+        {
+            "k": SAMPLES[name],
+            "batch size": BATCH_SIZE,
+            "threads": torch.get_num_threads(),
+            "cycle": CYCLES[name]._asdict(),
+            "test log-likelihood, 5000 samples (nats)": round(estimate.mean, 3),
+            "its standard error": round(estimate.standard_error, 3),
+            "test ELBO (nats)": round(elbo.mean, 3),
+            "active units": int(evaluation.active_units(run.model, test_images).sum()),
+            **run.record,
+        },
+        folder=pretrained.FOLDER,
+    )
+    save_file(run.model.state_dict(), pretrained.FOLDER / f"{name}.safetensors")
+    print(
+        f"{estimate.mean:.2f} ± {estimate.standard_error:.2f} nats on the test images, by {EVALUATION_SAMPLES} samples"
+    )
 
 
 if __name__ == "__main__":

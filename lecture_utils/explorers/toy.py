@@ -1,97 +1,17 @@
-"""Explorers: controls that redraw a picture, each a thin shell round a plain function that needs no browser.
+"""The explorers of the toy problems: notebook 04's q(z|x) and notebook 05's KL."""
 
-Here are the shell and the explorers of the toy problems (notebooks 04 and 05); those of MNIST are in `mnist_widgets`.
-"""
-
-import contextlib
 import functools
-import html
-import io
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import ipywidgets
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from lecture_utils.explorers.shell import Frame, LivePicture, explorer
 from lecture_utils.plotting import COLORS
-
-
-class Frame(NamedTuple):
-    """What an explorer shows for one setting of its controls: a picture as PNG bytes, and the same in words."""
-
-    png: bytes
-    words: str
-
-
-def explorer(draw: Callable[..., Frame], controls: dict[str, ipywidgets.Widget]) -> ipywidgets.VBox:
-    """Return `controls` above a picture and its words, both replaced by ``draw(**values)`` when one of them moves.
-
-    `controls` maps the parameters of `draw` to widgets with a `value`. The words stand below the picture as text, since
-    an Image widget has no alternative text (and its `tooltip` makes JupyterLab fail to draw it).
-    An Image widget is updated in place: unlike `interact`, it does not flicker and leaves nothing in the outputs.
-    No throttle is needed here: JupyterLab sends a control's next value, the newest one, only when the kernel is done
-    with the last, so a fast drag skips values instead of queueing them.
-    """
-    picture = ipywidgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})  # not stretched to the column
-    words = ipywidgets.HTML()
-    for control in controls.values():
-        control.style.description_width = "12em"  # the default cuts descriptions off
-        control.layout.width, control.layout.max_width = "100%", "700px"  # as wide as the picture
-
-    def update(_change=None):
-        with _one_thread():
-            frame = draw(**{name: control.value for name, control in controls.items()})
-        picture.value, words.value = frame.png, html.escape(frame.words)
-
-    for control in controls.values():
-        control.observe(update, names="value")
-    update()
-    return ipywidgets.VBox([*controls.values(), picture, words])
-
-
-@contextlib.contextmanager
-def _one_thread():
-    """Let torch compute on one thread: for a handful of digits, waking a second one takes longer than it saves."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-class LivePicture:
-    """A figure that is drawn once; after that only its `moving` artists are, which takes milliseconds.
-
-    Build it with matplotlib's own `Figure`, not with pyplot, which would keep a reference to it for ever.
-    """
-
-    def __init__(self, figure: Figure, moving: list):
-        self.canvas, self.moving, self.backgrounds = FigureCanvasAgg(figure), moving, {}
-        for artist in moving:
-            artist.set_animated(True)  # left out of the still background
-
-    def png(self, still: float | str = "") -> bytes:
-        """Return the picture with the moving artists where they are now, as PNG bytes.
-
-        `still` names the state of everything else, such as the axis limits: each state's background is drawn only once.
-        """
-        if still not in self.backgrounds:
-            self.canvas.draw()
-            self.backgrounds[still] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
-        self.canvas.restore_region(self.backgrounds[still])
-        for artist in self.moving:
-            self.canvas.figure.draw_artist(artist)
-        buffer = io.BytesIO()
-        plt.imsave(buffer, self.canvas.buffer_rgba(), format="png", pil_kwargs={"compress_level": 1})
-        return buffer.getvalue()
-
 
 # --- Notebook 04: q(z|x) = N(x^2 + 2, x^4), f(z) = z^2 ---
 
@@ -130,28 +50,41 @@ def draw_reparameterization(x: float, n_samples: int) -> Frame:
     toy = toy_gradients(x, epsilon)
     shown = min(n_samples, N_PATHS)
     curve = np.linspace(-X_LIMIT, X_LIMIT, 61)
-    artists["paths"].set_segments([np.column_stack([curve, curve**2 * (1 + e) + 2]) for e in epsilon[:shown].tolist()])
+    artists["paths"].set_segments(
+        [np.column_stack([curve, curve**2 * (1 + e) + 2]) for e in epsilon[:shown].tolist()]
+    )
     artists["samples"].set_data(np.full(shown, x), toy.z[:shown].numpy())
     height = np.linspace(-3.5, 3.5, 81)  # in units of sigma; every density is drawn equally wide
-    artists["density"].set_xy(np.column_stack([x + 0.3 * np.exp(-height**2 / 2), x**2 + 2 + x**2 * height]))
+    artists["density"].set_xy(
+        np.column_stack([x + 0.3 * np.exp(-(height**2) / 2), x**2 + 2 + x**2 * height])
+    )
     exact = 8 * x**3 + 8 * x
     artists["exact"].set_ydata([exact, exact])
     artists["exact label"].set(y=exact, text=f"exact {exact:.1f}")
     for name, gradients in (("trick", toy.reparameterized), ("score", toy.score_function)):
         _draw_estimate(artists, name, gradients)
     score = f"{toy.score_function.mean():.1f}" if x else "undefined"
-    return Frame(picture.png(), f"Left, the density q(z|x) at x = {x:.2f} with samples on their paths z(x). Right, both estimates "
-                 f"of the gradient from {n_samples} samples: "
-                 f"{toy.reparameterized.mean():.1f} with the trick, {score} with the score function, {exact:.1f} exactly.")
+    return Frame(
+        picture.png(),
+        f"Left, the density q(z|x) at x = {x:.2f} with samples on their paths z(x). Right, both estimates "
+        f"of the gradient from {n_samples} samples: "
+        f"{toy.reparameterized.mean():.1f} with the trick, {score} with the score function, {exact:.1f} exactly.",
+    )
 
 
 def reparameterization_explorer() -> ipywidgets.VBox:
     """Return notebook 04's explorer: sliders for x and the number of samples above `draw_reparameterization`."""
-    return explorer(draw_reparameterization, {
-        "x": ipywidgets.FloatSlider(1.0, min=-X_LIMIT, max=X_LIMIT, step=0.05, description="x"),
-        "n_samples": ipywidgets.SelectionSlider(options=[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000], value=10,
-                                                description="samples L"),
-    })
+    return explorer(
+        draw_reparameterization,
+        {
+            "x": ipywidgets.FloatSlider(1.0, min=-X_LIMIT, max=X_LIMIT, step=0.05, description="x"),
+            "n_samples": ipywidgets.SelectionSlider(
+                options=[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
+                value=10,
+                description="samples L",
+            ),
+        },
+    )
 
 
 def _draw_estimate(artists, name, gradients):
@@ -161,32 +94,60 @@ def _draw_estimate(artists, name, gradients):
     column, (low, high) = artists[name].get_xdata()[0], ESTIMATE_RANGE
     artists[name].set_ydata([np.clip(mean, low + 4, high - 4)])
     artists[name].set_marker("^" if mean > high else "v" if mean < low else "o")
-    artists[f"{name} error"].set_segments([[(column, mean - error), (column, mean + error)]] if mean == mean else [])
-    text = "undefined" if mean != mean else f"{mean:.1f}" + (f" ± {error:.1f}" if len(gradients) > 1 else "")
+    artists[f"{name} error"].set_segments(
+        [[(column, mean - error), (column, mean + error)]] if mean == mean else []
+    )
+    text = (
+        "undefined"
+        if mean != mean
+        else f"{mean:.1f}" + (f" ± {error:.1f}" if len(gradients) > 1 else "")
+    )
     artists[f"{name} label"].set_text(text)
 
 
 @functools.cache
 def _reparameterization_picture():
     """Build the figure of `draw_reparameterization`: the fixed noise [1000], the moving artists by name, the picture."""
-    noise = torch.randn(MAX_SAMPLES, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    noise = torch.randn(
+        MAX_SAMPLES, generator=torch.Generator().manual_seed(4), dtype=torch.float64
+    )
     figure = Figure(figsize=(7, 3.8), layout="none")
-    left, right = figure.add_axes([0.085, 0.14, 0.475, 0.77]), figure.add_axes([0.69, 0.14, 0.29, 0.77])
-    left.set(xlim=(-X_LIMIT - 0.05, X_LIMIT + 0.35), ylim=(-1, 8), xlabel="$x$", ylabel="$z$",
-             title=r"$z = x^2 + 2 + x^2\,\varepsilon$ for fixed $\varepsilon$")
-    right.set(xlim=(-0.5, 1.5), ylim=ESTIMATE_RANGE, xticks=[0, 1], xticklabels=["trick", "score\nfunction"],
-              ylabel=r"estimate of $dE[z^2]/dx$", title="mean of $L$ samples")
+    left, right = (
+        figure.add_axes([0.085, 0.14, 0.475, 0.77]),
+        figure.add_axes([0.69, 0.14, 0.29, 0.77]),
+    )
+    left.set(
+        xlim=(-X_LIMIT - 0.05, X_LIMIT + 0.35),
+        ylim=(-1, 8),
+        xlabel="$x$",
+        ylabel="$z$",
+        title=r"$z = x^2 + 2 + x^2\,\varepsilon$ for fixed $\varepsilon$",
+    )
+    right.set(
+        xlim=(-0.5, 1.5),
+        ylim=ESTIMATE_RANGE,
+        xticks=[0, 1],
+        xticklabels=["trick", "score\nfunction"],
+        ylabel=r"estimate of $dE[z^2]/dx$",
+        title="mean of $L$ samples",
+    )
     artists = {
         "density": left.fill([0], [0], color=COLORS["latent"], alpha=0.25, lw=1)[0],
         "paths": left.add_collection(LineCollection([], color=COLORS["prior"], lw=0.8)),
         "samples": left.plot([], [], "o", color=COLORS["latent"], ms=5)[0],
         "exact": right.plot([-0.5, 1.5], [0, 0], "-", color=COLORS["data"], lw=1)[0],
-        "exact label": right.text(0.5, 0, "", color=COLORS["data"], ha="center", va="bottom", fontsize=9),
+        "exact label": right.text(
+            0.5, 0, "", color=COLORS["data"], ha="center", va="bottom", fontsize=9
+        ),
     }
-    for column, (name, color) in enumerate([("trick", COLORS["latent"]), ("score", COLORS["reconstruction"])]):
+    for column, (name, color) in enumerate(
+        [("trick", COLORS["latent"]), ("score", COLORS["reconstruction"])]
+    ):
         artists[f"{name} error"] = right.vlines([column], 0, 0, color=color, lw=5, alpha=0.4)
         artists[name] = right.plot([column], [0], "o", color=color)[0]
-        artists[f"{name} label"] = right.text(column, ESTIMATE_RANGE[0] + 4, "", color=color, ha="center", fontsize=10)
+        artists[f"{name} label"] = right.text(
+            column, ESTIMATE_RANGE[0] + 4, "", color=color, ha="center", fontsize=10
+        )
     return noise, artists, LivePicture(figure, list(artists.values()))
 
 
@@ -225,20 +186,32 @@ def draw_kl(mu: float, sigma: float) -> Frame:
     for name, part in (("gain", np.maximum(integrand, 0)), ("loss", np.minimum(integrand, 0))):
         artists[name].set_xy(np.column_stack([z, part]))
     mean_term, spread_term = kl_terms(mu, sigma)
-    for name, height in zip(("mean", "spread", "kl"), (mean_term, spread_term, mean_term + spread_term)):
+    for name, height in zip(
+        ("mean", "spread", "kl"), (mean_term, spread_term, mean_term + spread_term)
+    ):
         artists[name].set_height(height)
         artists[f"{name} label"].set(y=height + 0.1, text=f"{height:.2f}")
-    return Frame(picture.png(still=top), f"Left, q with mean {mu:.2f} and standard deviation {sigma:.2f}, and p, above the integrand "
-                 "q log(q/p). Right, the two terms of the KL and their sum: "
-                 f"{mean_term:.2f} + {spread_term:.2f} = {mean_term + spread_term:.2f} nats.")
+    return Frame(
+        picture.png(still=top),
+        f"Left, q with mean {mu:.2f} and standard deviation {sigma:.2f}, and p, above the integrand "
+        "q log(q/p). Right, the two terms of the KL and their sum: "
+        f"{mean_term:.2f} + {spread_term:.2f} = {mean_term + spread_term:.2f} nats.",
+    )
 
 
 def kl_explorer() -> ipywidgets.VBox:
     """Return notebook 05's explorer: sliders for mu and sigma above `draw_kl`."""
-    return explorer(draw_kl, {
-        "mu": ipywidgets.FloatSlider(1.0, min=-MU_LIMIT, max=MU_LIMIT, step=0.05, description="mu"),
-        "sigma": ipywidgets.FloatSlider(0.5, min=SIGMA_RANGE[0], max=SIGMA_RANGE[1], step=0.05, description="sigma"),
-    })
+    return explorer(
+        draw_kl,
+        {
+            "mu": ipywidgets.FloatSlider(
+                1.0, min=-MU_LIMIT, max=MU_LIMIT, step=0.05, description="mu"
+            ),
+            "sigma": ipywidgets.FloatSlider(
+                0.5, min=SIGMA_RANGE[0], max=SIGMA_RANGE[1], step=0.05, description="sigma"
+            ),
+        },
+    )
 
 
 @functools.cache
@@ -246,7 +219,10 @@ def _kl_picture():
     """Build the figure of `draw_kl`: the grid of z, the moving artists by name, the picture."""
     z = np.linspace(-6, 6, 401)
     figure = Figure(figsize=(7, 4.2), layout="none")
-    densities, integrand = figure.add_axes([0.08, 0.6, 0.54, 0.33]), figure.add_axes([0.08, 0.12, 0.54, 0.37])
+    densities, integrand = (
+        figure.add_axes([0.08, 0.6, 0.54, 0.33]),
+        figure.add_axes([0.08, 0.12, 0.54, 0.37]),
+    )
     bars = figure.add_axes([0.73, 0.12, 0.26, 0.81])
     densities.set(xlim=(-6, 6), ylim=(0, 1.7), title="densities", xticklabels=[])
     integrand.set(xlim=(-6, 6), xlabel="$z$", title=r"$q\,\log(q/p)$: its area is the KL")
@@ -254,16 +230,31 @@ def _kl_picture():
     densities.text(-5.8, 1.25, "$p = N(0, 1)$, dashed", color=COLORS["prior"])
     densities.text(-5.8, 1.47, r"$q = N(\mu, \sigma^2)$", color=COLORS["latent"])
     integrand.axhline(0, color=COLORS["data"], lw=1)
-    bars.set(ylim=(0, 6.5), ylabel="nats", xticks=[0, 1, 2], title="KL = sum of two terms",
-             xticklabels=["mean", "spread", "KL"])
+    bars.set(
+        ylim=(0, 6.5),
+        ylabel="nats",
+        xticks=[0, 1, 2],
+        title="KL = sum of two terms",
+        xticklabels=["mean", "spread", "KL"],
+    )
     artists = {
         "q": densities.plot(z, 0 * z, color=COLORS["latent"])[0],
         "gain": integrand.fill([0], [0], color=COLORS["kl"], alpha=0.4, lw=0, ls="-")[0],
-        "loss": integrand.fill([0], [0], facecolor="none", edgecolor=COLORS["reconstruction"], hatch="////", lw=0, ls="-")[0],
+        "loss": integrand.fill(
+            [0],
+            [0],
+            facecolor="none",
+            edgecolor=COLORS["reconstruction"],
+            hatch="////",
+            lw=0,
+            ls="-",
+        )[0],
         "integrand": integrand.plot(z, 0 * z, color=COLORS["kl"])[0],
     }
     for column, name in enumerate(("mean", "spread", "kl")):
-        artists[name] = bars.bar(column, 0, color=COLORS["kl"], alpha=1.0 if name == "kl" else 0.5)[0]
+        artists[name] = bars.bar(column, 0, color=COLORS["kl"], alpha=1.0 if name == "kl" else 0.5)[
+            0
+        ]
         artists[f"{name} label"] = bars.text(column, 0, "", ha="center", fontsize=10)
     return z, artists, LivePicture(figure, list(artists.values()))
 
@@ -275,4 +266,6 @@ def _normal_density(z, mu, sigma):
 def _require_range(name, value, low, high):
     """Raise ValueError unless low <= value <= high; the comparison also catches NaN."""
     if not low <= value <= high:
-        raise ValueError(f"{name} is {value}, but must lie in [{low}, {high}], the range of its slider.")
+        raise ValueError(
+            f"{name} is {value}, but must lie in [{low}, {high}], the range of its slider."
+        )

@@ -15,7 +15,9 @@ from pathlib import Path
 def register() -> None:
     """Ask IPython, if this is one of its kernels, to call `explain` after every cell."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None and "JPY_SESSION_NAME" in os.environ:  # JupyterLab's name for the notebook file
+    if (
+        shell is not None and "JPY_SESSION_NAME" in os.environ
+    ):  # JupyterLab's name for the notebook file
         shell.events.register("post_run_cell", explain)
 
 
@@ -23,7 +25,9 @@ def explain(result) -> None:
     """Print the advice under the NameError of a cell that was run too early; `result` is IPython's ExecutionResult."""
     error = result.error_in_exec
     if type(error) is NameError and os.path.exists(os.environ["JPY_SESSION_NAME"]):
-        cells = json.loads(Path(os.environ["JPY_SESSION_NAME"]).read_text(encoding="utf-8"))["cells"]
+        cells = json.loads(Path(os.environ["JPY_SESSION_NAME"]).read_text(encoding="utf-8"))[
+            "cells"
+        ]
         print(advice(error.name, result.info.raw_cell, cells) or "", end="", file=sys.stderr)
 
 
@@ -39,14 +43,23 @@ def advice(name: str, source: str, cells: list[dict]) -> str | None:
         elif cell["cell_type"] == "code" and name in made_by(text):
             first = next(line for line in text.split("\n") if line.strip())
             found = f"'{name}' is made under the heading \"{heading}\", in the cell that begins with\n    {first}\n"
-    return found and f"\n{found}Run that cell first, or choose Run > Run All Above Selected Cell in the menu.\n"
+    return (
+        found
+        and f"\n{found}Run that cell first, or choose Run > Run All Above Selected Cell in the menu.\n"
+    )
 
 
 @functools.cache
 def made_by(source: str) -> set[str]:
     """Return the names that a cell with this source assigns, imports or defines, outside its functions."""
     try:
-        table = symtable.symtable(re.sub(r"^[%!].*", "", source, flags=re.MULTILINE), "cell", "exec")
+        table = symtable.symtable(
+            re.sub(r"^[%!].*", "", source, flags=re.MULTILINE), "cell", "exec"
+        )
     except SyntaxError:  # a cell the reader is still writing
         return set()
-    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+    return {
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if symbol.is_assigned() or symbol.is_imported()
+    }

@@ -1,6 +1,6 @@
 """Print the lowest version of every dependency that pyproject.toml allows, one a line, as constraints for pip.
 
-usage: python tools/lowest.py > lowest.txt; pip install --constraint lowest.txt --editable '.[test,tutorial]'
+usage: python tools/lowest_versions.py > lowest.txt; pip install --constraint lowest.txt --editable '.[test,tutorial]'
 """
 
 import tomllib

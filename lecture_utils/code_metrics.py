@@ -14,7 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def linear_probe(codes: torch.Tensor, labels: torch.Tensor, test_codes: torch.Tensor, test_labels: torch.Tensor) -> float:
+def linear_probe(
+    codes: torch.Tensor, labels: torch.Tensor, test_codes: torch.Tensor, test_labels: torch.Tensor
+) -> float:
     """Return the test accuracy of a logistic regression on standardised codes [N, J] with labels [N] (Alain and Bengio 2016).
 
     It asks whether flat boundaries separate the classes. Standardising makes it blind to the scale of each coordinate.
@@ -23,11 +25,18 @@ def linear_probe(codes: torch.Tensor, labels: torch.Tensor, test_codes: torch.Te
     return probe.fit(codes.numpy(), labels.numpy()).score(test_codes.numpy(), test_labels.numpy())
 
 
-def knn_accuracy(codes: torch.Tensor, labels: torch.Tensor, test_codes: torch.Tensor, test_labels: torch.Tensor,
-                 n_neighbors: int = 10) -> float:
+def knn_accuracy(
+    codes: torch.Tensor,
+    labels: torch.Tensor,
+    test_codes: torch.Tensor,
+    test_labels: torch.Tensor,
+    n_neighbors: int = 10,
+) -> float:
     """Return the test accuracy of the majority among the nearest codes [N, J] (Euclidean) with labels [N]."""
     neighbours = KNeighborsClassifier(n_neighbors, algorithm="brute")
-    return neighbours.fit(codes.numpy(), labels.numpy()).score(test_codes.numpy(), test_labels.numpy())
+    return neighbours.fit(codes.numpy(), labels.numpy()).score(
+        test_codes.numpy(), test_labels.numpy()
+    )
 
 
 def silhouette(codes: torch.Tensor, labels: torch.Tensor, n: int = 2000, seed: int = 0) -> float:
@@ -55,6 +64,10 @@ def distance_to_normal(z: torch.Tensor) -> float:
     if z.dim() != 2 or len(z) < 2 or not torch.isfinite(z).all():
         raise ValueError(f"z must be finite and of shape [N, J] with N >= 2, got {list(z.shape)}.")
     half = z.shape[1] / 2
-    mean_norm = math.sqrt(2) * math.exp(math.lgamma(half + 0.5) - math.lgamma(half))  # E|Y|; E|Y - Y'| is sqrt(2) of it
-    to_normal = mean_norm * hyp1f1(-0.5, half, -z.square().sum(dim=1).numpy() / 2).mean()  # E|z - Y|, mean of a Rice law
+    mean_norm = math.sqrt(2) * math.exp(
+        math.lgamma(half + 0.5) - math.lgamma(half)
+    )  # E|Y|; E|Y - Y'| is sqrt(2) of it
+    to_normal = (
+        mean_norm * hyp1f1(-0.5, half, -z.square().sum(dim=1).numpy() / 2).mean()
+    )  # E|z - Y|, mean of a Rice law
     return float(2 * to_normal - torch.pdist(z).mean().item() - math.sqrt(2) * mean_norm)

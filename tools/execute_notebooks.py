@@ -1,6 +1,6 @@
 """Execute notebooks in place and bring them into the form in which they are committed.
 
-usage: python tools/notebooks.py [NOTEBOOK.ipynb ...]      (without arguments: all of notebooks/)
+usage: python tools/execute_notebooks.py [NOTEBOOK.ipynb ...]      (without arguments: all of notebooks/)
 
 Outputs are kept, widget views and widget state are not; the alt text of a figure is copied to its cell's metadata for
 the web edition; outputs of cells tagged hide-output and sources of cells tagged hide-input are saved
@@ -22,21 +22,32 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"},
+    "language_info": {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    },
 }
 
 
 def all_notebooks():
     """The notebooks that are executed: the numbered ones and the tutorial's source."""
     return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) + sorted(
-        (ROOT / "notebooks" / "tutorial_7" / "source").rglob("*.ipynb"))
+        (ROOT / "notebooks" / "tutorial_7" / "source").rglob("*.ipynb")
+    )
 
 
 def execute(path):
     """Execute a notebook in its own folder, like JupyterLab does, and write it back normalised."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False,
-                            resources={"metadata": {"path": str(Path(path).parent)}})
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(Path(path).parent)}},
+    )
     client.execute()
     normalise(notebook)
     nbformat.write(notebook, path)
@@ -54,7 +65,9 @@ def _export_readme_picture(notebook, path):
 
 def normalise(notebook):
     """Make what is saved independent of the machine and of the run, as far as a notebook's format goes."""
-    notebook.metadata = nbformat.from_dict(METADATA | {k: v for k, v in notebook.metadata.items() if k == "celltoolbar"})
+    notebook.metadata = nbformat.from_dict(
+        METADATA | {k: v for k, v in notebook.metadata.items() if k == "celltoolbar"}
+    )
     notebook.nbformat_minor = 5
     seen = {}
     for cell in notebook.cells:
@@ -62,7 +75,14 @@ def normalise(notebook):
         seen[digest] = seen.get(digest, 0) + 1
         if "nbgrader" not in cell.metadata:  # nbgrader's cells are known by their own ids
             cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        for key in ("execution", "collapsed", "scrolled", "jupyter", "mystnb", "lines_to_next_cell"):
+        for key in (
+            "execution",
+            "collapsed",
+            "scrolled",
+            "jupyter",
+            "mystnb",
+            "lines_to_next_cell",
+        ):
             cell.metadata.pop(key, None)
         if cell.cell_type == "code":
             _normalise_outputs(cell)
@@ -70,11 +90,19 @@ def normalise(notebook):
 
 def _normalise_outputs(cell):
     cell.outputs = _merge_streams([o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})])
-    alts = [o.metadata["image/png"]["alt"] for o in cell.outputs if "alt" in o.get("metadata", {}).get("image/png", {})]
+    alts = [
+        o.metadata["image/png"]["alt"]
+        for o in cell.outputs
+        if "alt" in o.get("metadata", {}).get("image/png", {})
+    ]
     if alts:
         cell.metadata["mystnb"] = {"image": {"alt": alts[0]}}
     tags = cell.metadata.get("tags", [])
-    hidden = {key: True for tag, key in (("hide-output", "outputs_hidden"), ("hide-input", "source_hidden")) if tag in tags}
+    hidden = {
+        key: True
+        for tag, key in (("hide-output", "outputs_hidden"), ("hide-input", "source_hidden"))
+        if tag in tags
+    }
     if hidden:
         cell.metadata["jupyter"] = hidden
 
@@ -91,7 +119,9 @@ def _merge_streams(outputs):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("notebooks", nargs="*", type=Path)
     for path in parser.parse_args().notebooks or all_notebooks():
         start = time.perf_counter()
@@ -99,7 +129,10 @@ def main():
             execute(path)
         except CellExecutionError as error:
             sys.exit(f"{path} stopped at a cell that raises; the file is unchanged.\n{error}")
-        print(f"{path.name}: {time.perf_counter() - start:.1f} s, {path.stat().st_size / 1e6:.2f} MB", flush=True)
+        print(
+            f"{path.name}: {time.perf_counter() - start:.1f} s, {path.stat().st_size / 1e6:.2f} MB",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,91 @@
+"""Explorers: controls that redraw a picture, each a thin shell round a plain function.
+
+The plain functions need no browser; those of the toy problems are in `toy`, of MNIST in `mnist`.
+"""
+
+import contextlib
+import html
+import io
+from collections.abc import Callable
+from typing import NamedTuple
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+class Frame(NamedTuple):
+    """What an explorer shows for one setting of its controls: a picture as PNG bytes, and the same in words."""
+
+    png: bytes
+    words: str
+
+
+def explorer(draw: Callable[..., Frame], controls: dict[str, ipywidgets.Widget]) -> ipywidgets.VBox:
+    """Return `controls` above a picture and its words, both replaced by ``draw(**values)`` when one of them moves.
+
+    `controls` maps the parameters of `draw` to widgets with a `value`. The words stand below the picture as text, since
+    an Image widget has no alternative text (and its `tooltip` makes JupyterLab fail to draw it).
+    An Image widget is updated in place: unlike `interact`, it does not flicker and leaves nothing in the outputs.
+    No throttle is needed here: JupyterLab sends a control's next value, the newest one, only when the kernel is done
+    with the last, so a fast drag skips values instead of queueing them.
+    """
+    picture = ipywidgets.Image(
+        format="png", layout={"align_self": "flex-start", "max_width": "100%"}
+    )  # not stretched to the column
+    words = ipywidgets.HTML()
+    for control in controls.values():
+        control.style.description_width = "12em"  # the default cuts descriptions off
+        control.layout.width, control.layout.max_width = "100%", "700px"  # as wide as the picture
+
+    def update(_change=None):
+        with _one_thread():
+            frame = draw(**{name: control.value for name, control in controls.items()})
+        picture.value, words.value = frame.png, html.escape(frame.words)
+
+    for control in controls.values():
+        control.observe(update, names="value")
+    update()
+    return ipywidgets.VBox([*controls.values(), picture, words])
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """Let torch compute on one thread: for a handful of digits, waking a second one takes longer than it saves."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class LivePicture:
+    """A figure that is drawn once; after that only its `moving` artists are, which takes milliseconds.
+
+    Build it with matplotlib's own `Figure`, not with pyplot, which would keep a reference to it for ever.
+    """
+
+    def __init__(self, figure: Figure, moving: list):
+        self.canvas, self.moving, self.backgrounds = FigureCanvasAgg(figure), moving, {}
+        for artist in moving:
+            artist.set_animated(True)  # left out of the still background
+
+    def png(self, still: float | str = "") -> bytes:
+        """Return the picture with the moving artists where they are now, as PNG bytes.
+
+        `still` names the state of everything else, such as the axis limits: each state's background is drawn only once.
+        """
+        if still not in self.backgrounds:
+            self.canvas.draw()
+            self.backgrounds[still] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
+        self.canvas.restore_region(self.backgrounds[still])
+        for artist in self.moving:
+            self.canvas.figure.draw_artist(artist)
+        buffer = io.BytesIO()
+        plt.imsave(
+            buffer, self.canvas.buffer_rgba(), format="png", pil_kwargs={"compress_level": 1}
+        )
+        return buffer.getvalue()

@@ -1,0 +1,87 @@
+"""How far are invented digits from real ones? A Fréchet distance in a digit classifier's features."""
+
+import functools
+
+import numpy as np
+import torch
+from torch import nn
+
+from lecture_utils import data
+from lecture_utils.training import fit_classifier, trained
+
+CHUNK = 1000  # images looked at in one piece
+
+
+def digit_features(images: torch.Tensor) -> torch.Tensor:
+    """Return what a digit classifier sees in [N, 784] grey pixels: float32 [N, 64] on the CPU.
+
+    `images` is uint8 0..255 or float in [0, 1] (pixel probabilities count as grey values). The
+    features are the last hidden layer of a convolutional network trained on grey MNIST, once:
+    seconds, then from the cache. Raises ValueError for other shapes and pixels.
+    """
+    if images.dim() != 2 or images.shape[1] != 784:
+        raise ValueError(
+            f"images have shape {list(images.shape)}, expected [N, 784]. Use images.flatten(1)."
+        )
+    is_grey = images.is_floating_point() and images.min() >= 0 and images.max() <= 1
+    if images.dtype != torch.uint8 and not is_grey:
+        raise ValueError(
+            "Pixels must be uint8, or float in [0, 1]. Apply torch.sigmoid to a decoder's logits."
+        )
+    body = digit_classifier()[:-1]
+    device = body[-2].weight.device
+    with torch.no_grad():
+        parts = [body(data.to_grey(part.to(device))).cpu() for part in images.split(CHUNK)]
+    return torch.cat(parts)
+
+
+@functools.cache
+def digit_classifier() -> nn.Sequential:
+    """Return the network, grey [B, 784] -> logits [B, 10], whose last hidden layer has the features."""
+    mnist = data.load_mnist()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        classifier = nn.Sequential(
+            nn.Unflatten(1, (1, 28, 28)),
+            nn.Conv2d(1, 16, 5, stride=2, padding=2),  # [B, 16, 14, 14]
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 5, stride=2, padding=2),  # [B, 32, 7, 7]
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(32 * 7 * 7, 64),
+            nn.ReLU(),
+            nn.Linear(64, 10),
+        )
+    images, labels = mnist.train_images, mnist.train_labels
+    return trained(classifier, images, labels, fit=fit_classifier, progress=False)[0]
+
+
+def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
+    """Return the squared Fréchet distance between Gaussians fitted to two sets of features, [N, F] and [M, F].
+
+    `|mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)` with the covariances A and B (Dowson and Landau 1982;
+    Heusel et al. 2017 on Inception features is the FID). It is 0 if means and covariances agree, and biased upwards by the
+    sampling of N and M: compare sets of the same size. Raises ValueError for unequal F and fewer than 2 rows.
+    """
+    if features_a.dim() != 2 or features_b.dim() != 2 or features_a.shape[1] != features_b.shape[1]:
+        raise ValueError(
+            f"Features have shapes {list(features_a.shape)} and {list(features_b.shape)}, expected [N, F], [M, F]."
+        )
+    if min(len(features_a), len(features_b)) < 2:
+        raise ValueError("A covariance needs at least 2 rows of features.")
+    a, b = features_a.double().numpy(), features_b.double().numpy()
+    cov_a, cov_b = np.atleast_2d(np.cov(a.T)), np.atleast_2d(np.cov(b.T))
+    values, vectors = np.linalg.eigh(
+        cov_a
+    )  # symmetric: no complex square roots, and singular matrices do no harm
+    root_a = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root_a @ cov_b @ root_a).clip(min=0)).sum()
+    difference = a.mean(axis=0) - b.mean(axis=0)
+    return float(difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def _in_chunks(function, model, x, seed, chunk=CHUNK):
+    """Apply function(batch, generator) to x in chunks on the model's device, and join the results on the CPU."""
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    return torch.cat([function(batch.to(device), generator).cpu() for batch in x.split(chunk)])
