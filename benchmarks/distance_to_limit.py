@@ -1,14 +1,17 @@
-"""How near the training step of `fit` comes to what `torch.mm` alone would allow, and where the rest goes.
+"""How near the training step of `fit` comes to what `torch.mm` alone would allow, and where the
+rest goes.
 
 usage: python benchmarks/distance_to_limit.py
 
-A step of the VAE (784-400-20-400-784) is a list of matrix products: for each linear layer one forward, one for the
-gradient of its weights, and one for that of its input (not for the first layer). The limit is the time `torch.mm` needs
-for just these products, at the same shapes and in the same run, on the float32 matrices that the weights and pixels are.
-`fit` rounds the factors to bfloat16 where that is fast (`training.mixed_precision`), so the step is also timed without
-that, and `torch.mm` also on bfloat16 matrices: two more shares, like against like. The step's own time is that of `fit`
-itself, grey and binary pixels, over 7680 images. All are measured in turn, and of each the least disturbed of several
-rounds is taken: on a shared machine the medians of one minute scatter by a third.
+A step of the VAE (784-400-20-400-784) is a list of matrix products: for each linear layer one
+forward, one for the gradient of its weights, and one for that of its input (not for the first
+layer). The limit is the time `torch.mm` needs for just these products, at the same shapes and in
+the same run, on the float32 matrices that the weights and pixels are. `fit` rounds the factors to
+bfloat16 where that is fast (`training.mixed_precision`), so the step is also timed without that,
+and `torch.mm` also on bfloat16 matrices: two more shares, like against like. The step's own time is
+that of `fit` itself, grey and binary pixels, over 7680 images. All are measured in turn, and of
+each the least disturbed of several rounds is taken: on a shared machine the medians of one minute
+scatter by a third.
 """
 
 import math
@@ -23,6 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 
 DEFAULT = 256  # fit's own batch size
 BATCHES, ROUNDS, IMAGES = (128, DEFAULT, 512, 1024), 5, 7680
+# Of one round: a best of ten still scattered by a tenth.
 TURNS = (
     DEFAULT,
     128,
@@ -30,7 +34,7 @@ TURNS = (
     512,
     DEFAULT,
     1024,
-)  # of one round: a best of ten still scattered by a tenth
+)
 
 
 def products(model, batch):
@@ -87,7 +91,8 @@ def timed(images, batch):
 
 
 def measure(images):
-    """For each batch size the best of several rounds: milliseconds of the products and of the steps, and their ratios."""
+    """For each batch size the best of several rounds: milliseconds of the products and of the
+    steps, and their ratios."""
     runs = {batch: timed(images, batch) for batch in BATCHES}
     ms = {batch: dict.fromkeys(runs[batch], math.inf) for batch in BATCHES}
     for _ in range(
@@ -139,7 +144,8 @@ KINDS = {  # of the profiler's operators, by the first part of the name that fit
 
 
 def where_it_goes(images):
-    """Share of one step's operator time by kind, from torch's profiler, at the default batch and binary pixels."""
+    """Share of one step's operator time by kind, from torch's profiler, at the default batch and
+    binary pixels."""
     seconds_of_step(images, DEFAULT, "binary")
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         seconds_of_step(images, DEFAULT, "binary")

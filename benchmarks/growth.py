@@ -2,13 +2,15 @@
 
 usage: python benchmarks/growth.py
 
-Each point runs in a process of its own, forked from one that has done nothing but import torch. Its memory is the largest
-resident set while it works, sampled every millisecond, less what was resident before: libraries, data and the model. The
-slope of time is that of a straight line through the logarithms: 1 means in proportion, 0 means flat. Memory is given as
-its growth with each doubling, since it can be nearly 0.
+Each point runs in a process of its own, forked from one that has done nothing but import torch. Its
+memory is the largest resident set while it works, sampled every millisecond, less what was resident
+before: libraries, data and the model. The slope of time is that of a straight line through the
+logarithms: 1 means in proportion, 0 means flat. Memory is given as its growth with each doubling,
+since it can be nearly 0.
 
-The C library is told to return every large buffer at once (`RETURN_AT_ONCE`). Left alone it keeps some of them, more or
-fewer from run to run, and the same work peaks at 48 or at 94 MB. Returning them costs up to a third more time.
+The C library is told to return every large buffer at once (`RETURN_AT_ONCE`). Left alone it keeps
+some of them, more or fewer from run to run, and the same work peaks at 48 or at 94 MB. Returning
+them costs up to a third more time.
 """
 
 import math
@@ -31,7 +33,8 @@ RETURN_AT_ONCE = {
 
 
 class PeakMemory:
-    """The largest resident set of this process while the block runs, above that at its start, in megabytes."""
+    """The largest resident set of this process while the block runs, above that at its start, in
+    megabytes."""
 
     def __enter__(self):
         self.process, self.done = psutil.Process(), threading.Event()
@@ -51,16 +54,16 @@ class PeakMemory:
 
 
 def run_point(what, value):
-    """In the child: do the work twice and return the seconds of the faster one and the megabytes of the first."""
+    """In the child: do the work twice and return the seconds of the faster one and the megabytes of
+    the first."""
     from lecture_utils import bounds, data, models, training
 
     import torch
 
     images = data.load_mnist().train_images
     model = models.VAE(latent_dim=value if what == "latents" else 20)
-    training.fit(
-        models.VAE(), images[:512], epochs=1, device="cpu", progress=False
-    )  # torch loads more on its first step
+    # Torch loads more on its first step.
+    training.fit(models.VAE(), images[:512], epochs=1, device="cpu", progress=False)
 
     def work():
         if what == "k":

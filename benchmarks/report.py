@@ -2,8 +2,8 @@
 
 usage: python benchmarks/report.py
 
-Nothing is measured here. Each text stands between two marker lines; a test asserts that both files and the figures agree
-with the JSON files in benchmarks/results/.
+Nothing is measured here. Each text stands between two marker lines; a test asserts that both files
+and the figures agree with the JSON files in benchmarks/results/.
 """
 
 import hashlib
@@ -61,7 +61,8 @@ def summary() -> str:
     slowest = max(series["notebooks"], key=lambda row: row["seconds"])
     return "\n\n".join(
         [
-            f"Measured by `make bench` ({origin(race)}); the records are in `benchmarks/results/`, all tables in "
+            f"Measured by `make bench` ({origin(race)}); the records are in "
+            "`benchmarks/results/`, all tables in "
             "[benchmarks/README.md](benchmarks/README.md).",
             f"![{race_alt(race)}](benchmarks/figures/time_to_quality.png)",
             table(
@@ -74,13 +75,27 @@ def summary() -> str:
                 ],
                 rows,
             ),
-            f"Medians over {seeds} seeds, grey pixels. `fit` reaches the loss of the usual script {faster['fit']} times faster; its epoch takes "
-            f"{epoch['fit']['median']} of the usual one (the fastest epochs of both: {epoch['fit']['fastest']}). Beside a busy process it takes {race['slower beside a busy process, times']} times as long. "
-            f"On processors with fast bfloat16 instructions, such as this one, `fit` rounds the factors of its matrix products to bfloat16; without that it is {faster['fit, float32']} times faster, "
-            f"and its epoch takes {epoch['fit, float32']['median']} of the usual one (fastest: {epoch['fit, float32']['fastest']}).",
-            f"`torch.mm` alone, on float32 matrices, needs {default['share of the limit, grey']:.0%} (grey pixels) or {default['share of the limit, binary']:.0%} (binary) of the time of a step of `fit`; "
-            f"like against like it is {default['share of the limit, grey, both float32']:.0%} (both float32) and {default['share of the limit, grey, both bfloat16']:.0%} (both bfloat16). "
-            f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an empty cache, the longest {slowest['seconds']:.0f} s.",
+            f"Medians over {seeds} seeds, grey pixels. `fit` reaches the loss of the usual script "
+            f"{faster['fit']} times faster; its epoch takes "
+            f"{epoch['fit']['median']} of the usual one (the fastest epochs of both: "
+            f"{epoch['fit']['fastest']}). Beside a busy process it takes "
+            f"{race['slower beside a busy process, times']} times as long. "
+            "On processors with fast bfloat16 instructions, such as this one, `fit` rounds the "
+            "factors of its matrix products to bfloat16; without that it is "
+            f"{faster['fit, float32']} times faster, "(
+                f"and its epoch takes {epoch['fit, float32']['median']} of the usual one "
+                f"(fastest: {epoch['fit, float32']['fastest']})."
+            ),
+            "`torch.mm` alone, on float32 matrices, needs "
+            f"{default['share of the limit, grey']:.0%} (grey pixels) or "
+            f"{default['share of the limit, binary']:.0%} (binary) of the time of a step of "
+            "`fit`; "
+            f"like against like it is {default['share of the limit, grey, both float32']:.0%} "
+            f"(both float32) and {default['share of the limit, grey, both bfloat16']:.0%} (both "
+            "bfloat16). "(
+                f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an "
+                f"empty cache, the longest {slowest['seconds']:.0f} s."
+            ),
             published_sentence(),
         ]
     )
@@ -90,7 +105,8 @@ def race_alt(race: dict) -> str:
     loss = race["test loss at the end (nats), median over seeds"]
     seconds = race["seconds to the end, median over seeds"]
     return (
-        f"Test loss against training time on a logarithmic axis. The usual script ends at {loss['usual script']} nats after {seconds['usual script']:.0f} seconds, "
+        "Test loss against training time on a logarithmic axis. The usual script ends at "
+        f"{loss['usual script']} nats after {seconds['usual script']:.0f} seconds, "
         f"fit at {loss['fit']} nats after {seconds['fit']:.1f} seconds."
     )
 
@@ -105,7 +121,10 @@ def growth_alt(growth: dict) -> str:
         f"{name} {curve['slope of time']} and {curve['memory per doubling (MB)']} MB"
         for name, curve in zip(("images", "latent dimensions", "k"), curves_of(growth).values())
     )
-    return f"Seconds above, peak memory below, against images, latent dimensions and k. Slope of time, and memory per doubling: {slopes}."
+    return (
+        "Seconds above, peak memory below, against images, latent dimensions and k. Slope of time, "
+        f"and memory per doubling: {slopes}."
+    )
 
 
 def tables() -> str:
@@ -116,9 +135,14 @@ def tables() -> str:
     )
     rows = limit["by batch size"]
     notebooks = series["notebooks"]
+    medians = ablation["median (nats)"]
     parts = [
         "## What makes fit's epochs count",
-        f"{origin(ablation)}. The test loss (grey pixels, nats) after {ablation['epochs']} epochs of `fit` with one part left out; for each seed, and the median. Notebook 06 explains the parts.",
+        (
+            f"{origin(ablation)}. The test loss (grey pixels, nats) after {ablation['epochs']} "
+            "epochs of `fit` with one part left out; for each seed, and the median. Notebook 06 "
+            "explains the parts."
+        ),
         table(
             [
                 "variant",
@@ -130,22 +154,32 @@ def tables() -> str:
                 [
                     name,
                     *values,
-                    ablation["median (nats)"][name],
-                    f"{ablation['median (nats)'][name] - ablation['median (nats)']['as it is']:.2f}",
+                    medians[name],
+                    f"{medians[name] - medians['as it is']:.2f}",
                 ]
                 for name, values in ablation["test loss (nats)"].items()
             ],
         ),
         "## Distance to the limit",
-        f"{origin(limit)}, {limit['threads']} threads. The default batch is {limit['default batch']}.",
+        (
+            f"{origin(limit)}, {limit['threads']} threads. The default batch is "
+            f"{limit['default batch']}."
+        ),
         table(list(rows[0]), [list(row.values()) for row in rows]),
-        "Where a step goes, by torch's profiler (binary pixels, default batch; shares of operator time, the profiler's own cost included):",
+        (
+            "Where a step goes, by torch's profiler (binary pixels, default batch; shares of "
+            "operator time, the profiler's own cost included):"
+        ),
         table(
             ["kind", "share"],
             [[kind, f"{share:.1%}"] for kind, share in limit["where a step goes"].items()],
         ),
         "## What was tried",
-        f"{origin(tricks)}. Batch {tricks['batch']}, binary pixels, all variants in turn, the best of many short rounds. A trick that costs clarity goes in only if it saves at least 10 %.",
+        (
+            f"{origin(tricks)}. Batch {tricks['batch']}, binary pixels, all variants in turn, the "
+            "best of many short rounds. A trick that costs clarity goes in only if it saves at "
+            "least 10 %."
+        ),
         table(
             ["variant", "step (ms)", "saved"],
             [
@@ -154,7 +188,10 @@ def tables() -> str:
             ],
         ),
         "## Growth",
-        f"{origin(growth)}. Each point in a process of its own, which returns large buffers at once; memory is the peak above what was resident before.",
+        (
+            f"{origin(growth)}. Each point in a process of its own, which returns large buffers "
+            "at once; memory is the peak above what was resident before."
+        ),
         f"![{growth_alt(growth)}](figures/growth.png)",
         table(
             ["what", "slope of time", "memory per doubling (MB)"],
@@ -182,13 +219,13 @@ def runs() -> dict:
 def published_sentence() -> str:
     """For README.md."""
     ends = [
-        f"{PUBLISHED[name][0]}: {r[ESTIMATE]:.2f} ± {r['its standard error']:.2f} nats (published: {PUBLISHED[name][1]}), {r['seconds'] / 60:.0f} minutes"
+        f"{PUBLISHED[name][0]}: {r[ESTIMATE]:.2f} ± {r['its standard error']:.2f} nats "
+        f"(published: {PUBLISHED[name][1]}), {r['seconds'] / 60:.0f} minutes"
         for name, r in runs().items()
     ]
     return (
-        "Test log-likelihood of Burda et al. (2015), table 1, trained anew by `make bench-published`, both at once with one thread each: "
-        + "; ".join(ends)
-        + "."
+        "Test log-likelihood of Burda et al. (2015), table 1, trained anew by `make "
+        "bench-published`, both at once with one thread each: " + "; ".join(ends) + "."
     )
 
 
@@ -219,7 +256,8 @@ def published() -> list[str]:
     ]
     return [
         "## Published numbers",
-        "Burda et al. (2015), table 1, one stochastic layer; `make bench-published`, both at once with one thread each. What differs from their protocol stands in "
+        "Burda et al. (2015), table 1, one stochastic layer; `make bench-published`, both at "
+        "once with one thread each. What differs from their protocol stands in "
         "[train_published.py](train_published.py). The standard error is over test images.",
         table(head, rows),
         f"![{published_alt()}](figures/published.png)",
@@ -233,14 +271,14 @@ def published_alt() -> str:
         for name, r in runs().items()
     ]
     return (
-        "Importance-weighted bound of 100 samples on 2000 test images against minutes of training, above dotted lines at the published figures: "
-        + ", ".join(ends)
-        + " nats."
+        "Importance-weighted bound of 100 samples on 2000 test images against minutes of "
+        "training, above dotted lines at the published figures: " + ", ".join(ends) + " nats."
     )
 
 
 def draw() -> None:
-    """Draw the figures; each carries the hash of its records, so that a test can tell an old one."""
+    """Draw the figures; each carries the hash of its records, so that a test can tell an old
+    one."""
     from lecture_utils import plotting  # sets the style
 
     figures = {

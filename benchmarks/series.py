@@ -2,8 +2,9 @@
 
 usage: python benchmarks/series.py
 
-Every notebook is executed top to bottom in a kernel of its own, one after another, with an empty cache of trained models.
-The clock runs from starting the kernel to the end of the last cell, or, for "first figure", of the first that shows one.
+Every notebook is executed top to bottom in a kernel of its own, one after another, with an empty
+cache of trained models. The clock runs from starting the kernel to the end of the last cell, or,
+for "first figure", of the first that shows one.
 """
 
 import os
@@ -27,10 +28,11 @@ def has_figure(cell):
 def run(path):
     """Execute one notebook and return its three figures."""
     notebook = nbformat.read(path, as_version=4)
+    # The times at which each cell, and each that shows a figure, had been executed.
     figures, cells = (
         [],
         [],
-    )  # the times at which each cell, and each that shows a figure, had been executed
+    )
     start = time.perf_counter()
 
     def note(cell, **_):

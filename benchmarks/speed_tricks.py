@@ -1,9 +1,10 @@
-"""What else was tried to make the training step faster, each against the step as it is, in turn in one run.
+"""What else was tried to make the training step faster, each against the step as it is, in turn in
+one run.
 
 usage: python benchmarks/speed_tricks.py
 
-A trick that costs clarity goes into the package only if it saves at least 10 % of a step. "No optimiser" is not a trick
-but the most that a cheaper Adam could save.
+A trick that costs clarity goes into the package only if it saves at least 10 % of a step. "No
+optimiser" is not a trick but the most that a cheaper Adam could save.
 """
 
 import contextlib
@@ -44,7 +45,8 @@ class CrossEntropy(torch.autograd.Function):
 
 
 def eight_pixels_a_draw(images, generator):
-    """Binary pixels from the bytes of 64-bit draws: fewer draws, but P(1) = v / 256 instead of v / 255."""
+    """Binary pixels from the bytes of 64-bit draws: fewer draws, but P(1) = v / 256 instead of v /
+    255."""
     threshold = torch.empty(images.numel() // 8, dtype=torch.int64).random_(
         -(2**63), None, generator=generator
     )
@@ -76,7 +78,8 @@ def stepper(
     schedule=True,
     optimiser=True,
 ):
-    """Return a function that does one training step on the given rows, as `fit` does it but for what is varied."""
+    """Return a function that does one training step on the given rows, as `fit` does it but for
+    what is varied."""
     model, generator = model(), torch.Generator().manual_seed(0)
     adam = training.adam_by_layer(model, 1e-2)
     cycle = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: training.one_cycle(step, 10**6))

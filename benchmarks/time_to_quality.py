@@ -1,14 +1,18 @@
-"""How long the usual training script and `training.fit` take to the same test loss, side by side in one run.
+"""How long the usual training script and `training.fit` take to the same test loss, side by side in
+one run.
 
 usage: python benchmarks/time_to_quality.py
 
-Both train the same network (784-400-20-400-784, ReLU) on the grey pixels of MNIST, for three seeds in turn:
-  the usual script   torchvision's MNIST with ToTensor, a shuffled DataLoader, batch 128, Adam 1e-3, sigmoid and summed
+Both train the same network (784-400-20-400-784, ReLU) on the grey pixels of MNIST, for three seeds
+in turn:
+  the usual script   torchvision's MNIST with ToTensor, a shuffled DataLoader, batch 128, Adam 1e-3,
+  sigmoid and summed
                      BCE + KL, 10 epochs;
   fit                its defaults, for as many epochs as it takes (`FIT_EPOCHS`);
   fit, float32       the same without bfloat16 products, as on a processor that is not fast at them.
-The test loss is the same function for all: BCE + KL per image in nats, one z each, over the 10,000 test images. The
-clock stops while it is computed. Last, an epoch of `fit` is timed with another process keeping one core busy.
+The test loss is the same function for all: BCE + KL per image in nats, one z each, over the 10,000
+test images. The clock stops while it is computed. Last, an epoch of `fit` is timed with another
+process keeping one core busy.
 """
 
 import contextlib
@@ -40,7 +44,8 @@ def float32_products():
 
 
 class Stopwatch:
-    """Collects the test loss after each epoch, and the training seconds so far: its own evaluations do not count."""
+    """Collects the test loss after each epoch, and the training seconds so far: its own evaluations
+    do not count."""
 
     def __init__(self, test_images):
         self.test_images, self.losses, self.seconds = test_images, [], []
@@ -57,7 +62,8 @@ class Stopwatch:
 
 
 def usual_script(seed, watch):
-    """The script of many tutorials, written the way they write it; `watch` is called after each epoch."""
+    """The script of many tutorials, written the way they write it; `watch` is called after each
+    epoch."""
     images = datasets.MNIST(data.DATA_DIR, train=True, transform=transforms.ToTensor())
     loader = torch.utils.data.DataLoader(images, batch_size=128, shuffle=True)
     torch.manual_seed(seed)
@@ -95,7 +101,8 @@ def fit_float32(seed, images, watch):
 
 
 def busy_ratio(images, repeats=3):
-    """Seconds of `fit` with another process computing, over those of `fit` alone; the best of `repeats` each."""
+    """Seconds of `fit` with another process computing, over those of `fit` alone; the best of
+    `repeats` each."""
 
     def seconds():
         start = time.perf_counter()
@@ -112,7 +119,8 @@ def busy_ratio(images, repeats=3):
 
 
 def epoch_seconds(curves):
-    """The times of all epochs of all seeds: their median, and the fastest, which the machine's other work disturbed least."""
+    """The times of all epochs of all seeds: their median, and the fastest, which the machine's
+    other work disturbed least."""
     steps = [b - a for curve in curves for a, b in zip([0.0, *curve["seconds"]], curve["seconds"])]
     return {"median": round(statistics.median(steps), 3), "fastest": round(min(steps), 3)}
 

@@ -1,22 +1,24 @@
-"""Train the two models of Burda et al. (2015), table 1, one stochastic layer, and record their test log-likelihood.
+"""Train the two models of Burda et al. (2015), table 1, one stochastic layer, and record their test
+log-likelihood.
 
 usage: python benchmarks/train_published.py vae      the VAE, k = 1     (published: -86.76 nats)
        python benchmarks/train_published.py iwae     the IWAE, k = 5    (published: -85.54 nats)
 
-Each trains with one thread, and `make bench-published` starts both at once: with layers of 200 units, a second thread
-makes a run a quarter faster, a second run makes it hardly slower.
+Each trains with one thread, and `make bench-published` starts both at once: with layers of 200
+units, a second thread makes a run a quarter faster, a second run makes it hardly slower.
 
-The protocol is theirs: 784-200-200-50 with tanh (lecture_utils.pretrained.build), binary pixels drawn afresh each time an
-image is seen, all 60,000 training images, and the importance-weighted estimate with 5000 samples on the 10,000 test images
-(one seeded binary draw).
-Four things differ. Schedule: batches of 200 and one cycle of the learning rate instead of 3280 epochs at batch 20.
-Gradient: the doubly reparameterized estimator (Tucker et al. 2019), which has the same expectation and less variance.
-Start: torch's own initial weights, with the output bias at the mean image. Products: bfloat16 factors while training, where
-the processor is fast at them (training.mixed_precision); every bound on test images is computed in float32.
-The schedules were chosen after curves on test images of earlier runs were seen; theirs may have been, too.
+The protocol is theirs: 784-200-200-50 with tanh (lecture_utils.pretrained.build), binary pixels
+drawn afresh each time an image is seen, all 60,000 training images, and the importance-weighted
+estimate with 5000 samples on the 10,000 test images (one seeded binary draw). Four things differ.
+Schedule: batches of 200 and one cycle of the learning rate instead of 3280 epochs at batch 20.
+Gradient: the doubly reparameterized estimator (Tucker et al. 2019), which has the same expectation
+and less variance. Start: torch's own initial weights, with the output bias at the mean image.
+Products: bfloat16 factors while training, where the processor is fast at them
+(training.mixed_precision); every bound on test images is computed in float32. The schedules were
+chosen after curves on test images of earlier runs were seen; theirs may have been, too.
 
-Each run saves its whole state after every epoch: interrupt it, start it again, and it goes on from there.
-Writes lecture_utils/weights/<name>.json and .safetensors when it is done.
+Each run saves its whole state after every epoch: interrupt it, start it again, and it goes on from
+there. Writes lecture_utils/weights/<name>.json and .safetensors when it is done.
 """
 
 import math
@@ -34,7 +36,8 @@ from tqdm import tqdm
 
 
 class Cycle(NamedTuple):
-    """The rise of the learning rate to its peak, along a cosine in a tenth of the epochs, and its fall."""
+    """The rise of the learning rate to its peak, along a cosine in a tenth of the epochs, and its
+    fall."""
 
     epochs: int
     peak: float
@@ -48,11 +51,13 @@ TEST_EVERY, TEST_IMAGES, TEST_SAMPLES = 50, 2000, 100  # of the curve
 
 
 def doubly_reparameterized_loss(model, x, k, generator):
-    """Return minus the importance-weighted bound of k samples in nats, [B, D] -> [B], with a low-variance gradient.
+    """Return minus the importance-weighted bound of k samples in nats, [B, D] -> [B], with a
+    low-variance gradient.
 
-    The encoder's gradient has two parts: through z, and through the parameters of log q(z|x) itself. The second has no
-    signal of its own; Tucker et al. (2019, eq. 8) rewrite it through z, which leaves squared weights on the path through
-    z. For k = 1 it is the estimator of Roeder et al. (2017), whose variance is 0 where q(z|x) is the posterior.
+    The encoder's gradient has two parts: through z, and through the parameters of log q(z|x)
+    itself. The second has no signal of its own; Tucker et al. (2019, eq. 8) rewrite it through z,
+    which leaves squared weights on the path through z. For k = 1 it is the estimator of Roeder et
+    al. (2017), whose variance is 0 where q(z|x) is the posterior.
     """
     mu, logvar = model.encode(x)
     z = objectives.reparameterize(
@@ -65,18 +70,17 @@ def doubly_reparameterized_loss(model, x, k, generator):
     )
     weights = torch.softmax(log_w.detach(), dim=0)
     if z.requires_grad:
-        z.register_hook(
-            lambda gradient: weights[..., None] * gradient
-        )  # the second factor of the squared weights
+        # The second factor of the squared weights.
+        z.register_hook(lambda gradient: weights[..., None] * gradient)
     surrogate = -(weights * log_w).sum(dim=0)
     bound = torch.logsumexp(log_w.detach(), dim=0) - math.log(k)
-    return (
-        surrogate - surrogate.detach() - bound
-    )  # the value of the bound, the gradient of the surrogate
+    # The value of the bound, the gradient of the surrogate.
+    return surrogate - surrogate.detach() - bound
 
 
 class Run:
-    """One training that survives an interruption: everything that changes is saved after each epoch."""
+    """One training that survives an interruption: everything that changes is saved after each
+    epoch."""
 
     def __init__(self, name, images, test_images, cycle, checkpoint):
         self.name, self.images, self.test_images, self.cycle, self.checkpoint = (
@@ -89,9 +93,8 @@ class Run:
         self.model, self.generator = pretrained.build(), torch.Generator().manual_seed(0)
         self.steps = math.ceil(len(images) / BATCH_SIZE)  # an epoch
         self.model.set_output_bias(data.to_grey(images).mean(dim=0), len(images))
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=0.0, fused=True
-        )  # the schedule sets the rate
+        # The schedule sets the rate.
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=0.0, fused=True)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=cycle.peak,
@@ -145,7 +148,8 @@ class Run:
         return {"model": self.model, "optimizer": self.optimizer, "schedule": self.schedule}
 
     def _save(self):
-        """In one atomic step: an interruption leaves the last epoch's state or this one's, never half a file."""
+        """In one atomic step: an interruption leaves the last epoch's state or this one's, never
+        half a file."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         scratch = self.checkpoint.with_suffix(".part")
         torch.save(
@@ -203,7 +207,8 @@ def main(name):
     )
     save_file(run.model.state_dict(), pretrained.FOLDER / f"{name}.safetensors")
     print(
-        f"{estimate.mean:.2f} ± {estimate.standard_error:.2f} nats on the test images, by {EVALUATION_SAMPLES} samples"
+        f"{estimate.mean:.2f} ± {estimate.standard_error:.2f} nats on the test images, by "
+        f"{EVALUATION_SAMPLES} samples"
     )
 
 

@@ -7,10 +7,11 @@ This file stays empty of heavy imports, so that importing the package costs noth
 import os
 import sys
 
-# A waiting OpenMP thread then goes to sleep at once (with the GNU library: after a short spin, which
-# is enough on an idle machine) instead of spinning on: a spinning thread takes the core that the
-# browser needs, and one training step becomes many times slower. The library reads this once, when
-# torch loads it; where torch was imported first, training is as fast, but less friendly to others.
+# A waiting OpenMP thread then goes to sleep at once (with the GNU library: after a short spin,
+# which is enough on an idle machine) instead of spinning on: a spinning thread takes the core that
+# the browser needs, and one training step becomes many times slower. The library reads this once,
+# when torch loads it; where torch was imported first, training is as fast, but less friendly to
+# others.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 # The threads of numpy's linear algebra cannot be told to sleep. With one thread, scikit-learn fits

@@ -18,7 +18,8 @@ from lecture_utils.objectives import (
 
 
 def negative_elbo(model, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Return the training loss -L(x) = reconstruction + KL in nats, [B, D] -> [B], with one draw of z.
+    """Return the training loss -L(x) = reconstruction + KL in nats, [B, D] -> [B], with one draw of
+    z.
 
     For AE and DAE, which have no KL, it is the reconstruction error alone.
     """
@@ -42,7 +43,8 @@ def elbo(
 def log_importance_weights(
     model, x: torch.Tensor, n_samples: int, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Return log w = log p(x|z) + log p(z) - log q(z|x) in nats for draws z ~ q(z|x), [n_samples, B].
+    """Return log w = log p(x|z) + log p(z) - log q(z|x) in nats for draws z ~ q(z|x), [n_samples,
+    B].
 
     `x` is [B, D]. Their mean over samples estimates the ELBO; the log of the mean of w is the
     importance-weighted bound. Raises TypeError for a model without q(z|x).
@@ -60,7 +62,8 @@ def importance_weighted_bound(
     generator: torch.Generator | None = None,
     chunk: int = 50,
 ) -> torch.Tensor:
-    """Return log( 1/k sum_l w_l ), k = n_samples, in nats, [B, D] -> [B] (Burda et al. 2015, eq. 8).
+    """Return log( 1/k sum_l w_l ), k = n_samples, in nats, [B, D] -> [B] (Burda et al. 2015, eq.
+    8).
 
     In expectation it lies between the ELBO (k = 1) and log p(x), and grows with k. `chunk` samples
     are decoded at a time, so without gradients the memory does not grow with k.

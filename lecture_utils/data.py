@@ -15,7 +15,8 @@ from torchvision.datasets.utils import extract_archive
 
 DATA_DIR = Path(__file__).resolve().parents[1] / "data"
 
-# SHA-256 of the unpacked files. The .gz files of different mirrors differ in their headers, these do not.
+# SHA-256 of the unpacked files. The .gz files of different mirrors differ in their headers, these
+# do not.
 CHECKSUMS = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -27,7 +28,8 @@ TEST_SEED = 11  # of the one fixed binarisation of the test set on which every n
 
 
 class MNIST(NamedTuple):
-    """The data set as tensors: images uint8 [60000, 784] and [10000, 784], labels int64 [60000] and [10000]."""
+    """The data set as tensors: images uint8 [60000, 784] and [10000, 784], labels int64 [60000] and
+    [10000]."""
 
     train_images: torch.Tensor
     train_labels: torch.Tensor
@@ -36,16 +38,18 @@ class MNIST(NamedTuple):
 
 
 class DataError(RuntimeError):
-    """The MNIST files are missing, damaged, or cannot be unpacked. The message names the file and the mend."""
+    """The MNIST files are missing, damaged, or cannot be unpacked. The message names the file and
+    the mend."""
 
 
 def load_mnist(root: str | Path | None = None) -> MNIST:
     """Return MNIST (LeCun, Cortes and Burges) as four tensors.
 
-    `root` is the folder that holds ``MNIST/raw``; without it, the environment variable ``LECTURE_DATA``, else the
-    repository's ``data/``. The first call unpacks the files there, or in the user's cache if `root` is read-only.
-    Every call verifies the SHA-256 of the unpacked files. Files that are missing altogether are downloaded.
-    Raises DataError if a file is damaged, or can be neither found, unpacked nor downloaded.
+    `root` is the folder that holds ``MNIST/raw``; without it, the environment variable
+    ``LECTURE_DATA``, else the repository's ``data/``. The first call unpacks the files there, or in
+    the user's cache if `root` is read-only. Every call verifies the SHA-256 of the unpacked files.
+    Files that are missing altogether are downloaded. Raises DataError if a file is damaged, or can
+    be neither found, unpacked nor downloaded.
     """
     named = root or os.environ.get("LECTURE_DATA")
     if named and not Path(named).is_dir():
@@ -62,7 +66,8 @@ def load_mnist(root: str | Path | None = None) -> MNIST:
 def binarize(images: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
     """Draw binary pixels, float32 {0, 1} of the same shape, each 1 with probability intensity.
 
-    `images` is uint8 (intensity = value / 255) or float in [0, 1]. Slide "Tutorial 7: images with binary pixels".
+    `images` is uint8 (intensity = value / 255) or float in [0, 1]. Slide "Tutorial 7: images with
+    binary pixels".
     """
     _require_images(images)
     if images.dtype == torch.uint8:
@@ -74,7 +79,8 @@ def binarize(images: torch.Tensor, generator: torch.Generator | None = None) -> 
 
 
 def to_grey(images: torch.Tensor) -> torch.Tensor:
-    """Return the intensities as float32 in [0, 1], same shape, from uint8 0..255 (floats pass unchanged)."""
+    """Return the intensities as float32 in [0, 1], same shape, from uint8 0..255 (floats pass
+    unchanged)."""
     _require_images(images)
     return images / 255 if images.dtype == torch.uint8 else images
 
@@ -82,12 +88,14 @@ def to_grey(images: torch.Tensor) -> torch.Tensor:
 def _require_images(images):
     if not isinstance(images, torch.Tensor):
         raise ValueError(
-            f"images are a {type(images).__name__}, expected a tensor: use torch.from_numpy(images)."
+            f"images are a {type(images).__name__}, expected a tensor: use "
+            "torch.from_numpy(images)."
         )
 
 
 def binary_test_set(mnist: MNIST) -> torch.Tensor:
-    """Return the one binarisation of the test images, float32 {0, 1} [10000, 784], that every notebook uses."""
+    """Return the one binarisation of the test images, float32 {0, 1} [10000, 784], that every
+    notebook uses."""
     return binarize(mnist.test_images, torch.Generator().manual_seed(TEST_SEED))
 
 
@@ -113,7 +121,8 @@ def user_cache() -> Path:
 
 
 def _unpacked_root(root: Path) -> Path:
-    """Return a root whose ``MNIST/raw`` holds all four verified, unpacked files; make one if need be."""
+    """Return a root whose ``MNIST/raw`` holds all four verified, unpacked files; make one if need
+    be."""
     archives = root / "MNIST" / "raw"
     for target in (root, user_cache()):
         raw = target / "MNIST" / "raw"
@@ -123,24 +132,28 @@ def _unpacked_root(root: Path) -> Path:
             return target
         except (FileExistsError, NotADirectoryError) as error:
             raise DataError(
-                f"{raw} is not a folder ({error}). Let LECTURE_DATA name the folder that holds MNIST/raw, "
+                f"{raw} is not a folder ({error}). Let LECTURE_DATA name the folder that holds "
+                "MNIST/raw, "
                 "or unset it."
             ) from error
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise DataError(
-                    f"Unpacking MNIST into {raw} failed: {error}. Free some disk space (130 MB are needed "
+                    f"Unpacking MNIST into {raw} failed: {error}. Free some disk space (130 MB "
+                    "are needed "
                     "for a moment), or set LECTURE_DATA to a folder on another disk."
                 ) from error
             refused = error  # a read-only checkout: try the user's cache
     raise DataError(
-        f"MNIST cannot be unpacked: neither {archives} nor {raw} is writable. Make one of them writable, "
+        f"MNIST cannot be unpacked: neither {archives} nor {raw} is writable. Make one of them "
+        "writable, "
         "or set LECTURE_DATA to a writable folder that holds MNIST/raw/*.gz."
     ) from refused
 
 
 def _complete(raw: Path, archives: Path) -> None:
-    """Put the unpacked files that `raw` lacks there, each in one atomic step: two processes may do this at once."""
+    """Put the unpacked files that `raw` lacks there, each in one atomic step: two processes may do
+    this at once."""
     missing = [name for name in CHECKSUMS if not _is_intact(raw / name)]
     if not missing:
         return

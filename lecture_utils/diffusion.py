@@ -22,11 +22,13 @@ from lecture_utils.training import (
 
 
 class NoiseSchedule:
-    """The fixed noise of a diffusion, q(z_t | z_{t-1}) = N(sqrt(1 - beta_t) z_{t-1}, beta_t I), t = 1 ... T.
+    """The fixed noise of a diffusion, q(z_t | z_{t-1}) = N(sqrt(1 - beta_t) z_{t-1}, beta_t I), t =
+    1 ... T.
 
-    `beta`, `alpha` = 1 - beta and `alpha_bar` (the product of the alphas) are float64 [T + 1], so that entry t belongs to
-    time t; entry 0 stands for the clean z_0 (beta_0 = 0, alpha_bar_0 = 1). The betas grow linearly, by default as in Ho
-    et al. (2020) but with T steps for their 1000, each as strong as 1000 / T of theirs.
+    `beta`, `alpha` = 1 - beta and `alpha_bar` (the product of the alphas) are float64 [T + 1], so
+    that entry t belongs to time t; entry 0 stands for the clean z_0 (beta_0 = 0, alpha_bar_0 = 1).
+    The betas grow linearly, by default as in Ho et al. (2020) but with T steps for their 1000, each
+    as strong as 1000 / T of theirs.
     """
 
     def __init__(self, n_steps: int = 100, beta: torch.Tensor | None = None):
@@ -34,7 +36,8 @@ class NoiseSchedule:
             beta = torch.linspace(1e-4, 0.02, n_steps, dtype=torch.float64) * (1000 / n_steps)
         if beta.dim() != 1 or len(beta) == 0 or not (beta.min() > 0 and beta.max() < 1):
             raise ValueError(
-                "beta_1 ... beta_T must lie strictly between 0 and 1. The linear ones need n_steps > 20."
+                "beta_1 ... beta_T must lie strictly between 0 and 1. The linear ones need "
+                "n_steps > 20."
             )
         self.beta = torch.cat([torch.zeros(1, dtype=torch.float64), beta.double()])
         self.alpha = 1 - self.beta
@@ -42,25 +45,29 @@ class NoiseSchedule:
         self.n_steps = len(beta)
 
     def noised(self, z0: torch.Tensor, t: torch.Tensor, epsilon: torch.Tensor) -> torch.Tensor:
-        """Return z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) epsilon, all [B, J], for times t, int64 [B]."""
+        """Return z_t = sqrt(alpha_bar_t) z_0 + sqrt(1 - alpha_bar_t) epsilon, all [B, J], for times
+        t, int64 [B]."""
         alpha_bar = self.alpha_bar[t.cpu()].to(z0)[:, None]
         return alpha_bar.sqrt() * z0 + (1 - alpha_bar).sqrt() * epsilon
 
     def posterior(self, z0: torch.Tensor, zt: torch.Tensor, t: int) -> tuple[torch.Tensor, float]:
-        """Return the mean, shaped like z0 and zt, and the variance of q(z_{t-1} | z_t, z_0) (Ho et al. 2020, eqs. 6, 7)."""
+        """Return the mean, shaped like z0 and zt, and the variance of q(z_{t-1} | z_t, z_0) (Ho et
+        al. 2020, eqs. 6, 7)."""
         before, now = self.alpha_bar[t - 1].item(), self.alpha_bar[t].item()
         beta, alpha = self.beta[t].item(), self.alpha[t].item()
         mean = (math.sqrt(before) * beta * z0 + math.sqrt(alpha) * (1 - before) * zt) / (1 - now)
         return mean, (1 - before) / (1 - now) * beta
 
     def reverse_mean(self, zt: torch.Tensor, epsilon: torch.Tensor, t: int) -> torch.Tensor:
-        """Return the posterior mean with z_0 put in terms of z_t and epsilon, [B, J] (Ho et al. 2020, eq. 11)."""
+        """Return the posterior mean with z_0 put in terms of z_t and epsilon, [B, J] (Ho et al.
+        2020, eq. 11)."""
         return (
             zt - self.beta[t].item() / math.sqrt(1 - self.alpha_bar[t].item()) * epsilon
         ) / math.sqrt(self.alpha[t].item())
 
     def bound_weights(self, variance: torch.Tensor) -> torch.Tensor:
-        """Return beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t)), [T], t = 1 ... T, for variances sigma_t^2 [T] of p.
+        """Return beta_t^2 / (2 sigma_t^2 alpha_t (1 - alpha_bar_t)), [T], t = 1 ... T, for
+        variances sigma_t^2 [T] of p.
 
         This is the factor of the squared error of epsilon in the bound (Ho et al. 2020, eq. 12).
         """
@@ -68,12 +75,15 @@ class NoiseSchedule:
 
 
 class Denoiser(nn.Module):
-    """epsilon_theta(z_t, t): guesses the noise in z_t, [B, J] and times [B] -> [B, J]; and the chain it defines.
+    """epsilon_theta(z_t, t): guesses the noise in z_t, [B, J] and times [B] -> [B, J]; and the
+    chain it defines.
 
-    epsilon_theta = sqrt(1 - alpha_bar_t) z_t + sqrt(alpha_bar_t) v_theta, where v_theta is a multilayer perceptron on z_t and
-    t. The first part is the exact answer for z_0 ~ N(0, I), and v_theta, which starts at 0, learns how the data differ from
-    that: it guesses v = sqrt(alpha_bar_t) epsilon - sqrt(1 - alpha_bar_t) z_0 (Salimans and Ho 2022). The reverse steps are
-    p(z_{t-1} | z_t) = N(reverse_mean(z_t, epsilon_theta, t), sigma_t^2 I), with sigma_t^2 = beta_t.
+    epsilon_theta = sqrt(1 - alpha_bar_t) z_t + sqrt(alpha_bar_t) v_theta, where v_theta is a
+    multilayer perceptron on z_t and t. The first part is the exact answer for z_0 ~ N(0, I), and
+    v_theta, which starts at 0, learns how the data differ from that: it guesses v =
+    sqrt(alpha_bar_t) epsilon - sqrt(1 - alpha_bar_t) z_0 (Salimans and Ho 2022). The reverse steps
+    are p(z_{t-1} | z_t) = N(reverse_mean(z_t, epsilon_theta, t), sigma_t^2 I), with sigma_t^2 =
+    beta_t.
     """
 
     def __init__(
@@ -88,10 +98,12 @@ class Denoiser(nn.Module):
         bar = self.schedule.alpha_bar.clamp(max=0.9999).float()[
             :, None
         ]  # at t = 0, which is never asked for, not quite 1
-        # t enters as what it means: the sizes of signal and noise in z_t, and the log of their ratio.
+        # t enters as what it means: the sizes of signal and noise in z_t, and the log of their
+        # ratio.
+        # [T + 1, 3].
         self.register_buffer(
             "time_features", torch.cat([bar.sqrt(), (1 - bar).sqrt(), torch.logit(bar) / 5], dim=1)
-        )  # [T + 1, 3]
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.Sequential(
@@ -107,17 +119,20 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Return the guess of epsilon, [B, J], from z_t [B, J] and times t, int64 [B] in 1 ... T."""
+        """Return the guess of epsilon, [B, J], from z_t [B, J] and times t, int64 [B] in 1 ...
+        T."""
         if zt.dim() != 2 or zt.shape[1] != self.latent_dim or t.shape != zt.shape[:1]:
             raise ValueError(
-                f"z_t has shape {list(zt.shape)} and t {list(t.shape)}, expected [B, {self.latent_dim}] and [B]."
+                f"z_t has shape {list(zt.shape)} and t {list(t.shape)}, expected [B, "
+                f"{self.latent_dim}] and [B]."
             )
         signal, noise = self.time_features[t, 0:1], self.time_features[t, 1:2]
         return noise * zt + signal * self.layers(torch.cat([zt, self.time_features[t]], dim=1))
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Return n draws z_0, [n, J]: from z_T ~ N(0, I) down the learned chain (Ho et al. 2020, algorithm 2)."""
+        """Return n draws z_0, [n, J]: from z_T ~ N(0, I) down the learned chain (Ho et al. 2020,
+        algorithm 2)."""
         device = self.layers[0].weight.device
         z = torch.randn(n, self.latent_dim, generator=generator, device=device)
         for t in range(self.schedule.n_steps, 0, -1):
@@ -131,7 +146,8 @@ class Denoiser(nn.Module):
 def simple_loss(
     denoiser, z0: torch.Tensor, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Return `|epsilon - epsilon_theta(z_t, t)|^2` at one random t per example, [B, J] -> [B] (Ho et al. 2020, eq. 14)."""
+    """Return `|epsilon - epsilon_theta(z_t, t)|^2` at one random t per example, [B, J] -> [B] (Ho
+    et al. 2020, eq. 14)."""
     t = torch.randint(
         1, denoiser.schedule.n_steps + 1, (len(z0),), generator=generator, device=z0.device
     )
@@ -143,16 +159,19 @@ def simple_loss(
 def diffusion_bound_terms(
     denoiser, z0: torch.Tensor, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Return the T + 1 terms L_0, ..., L_T of the bound -log p(z_0) <= sum_t L_t in nats, [B, J] -> [T + 1, B].
+    """Return the T + 1 terms L_0, ..., L_T of the bound -log p(z_0) <= sum_t L_t in nats, [B, J] ->
+    [T + 1, B].
 
-    Row t - 1 is the reverse step from z_t to z_{t-1}, estimated with one draw of z_t; L_T is the exact KL of z_T to N(0, I).
-    `denoiser` is a Denoiser, or anything with a `schedule` and a call epsilon_theta(z_t, t); sigma_t^2 = beta_t.
+    Row t - 1 is the reverse step from z_t to z_{t-1}, estimated with one draw of z_t; L_T is the
+    exact KL of z_T to N(0, I). `denoiser` is a Denoiser, or anything with a `schedule` and a call
+    epsilon_theta(z_t, t); sigma_t^2 = beta_t.
     """
     schedule, J = denoiser.schedule, z0.shape[1]
     beta = schedule.beta[1:]
     posterior_variance = (1 - schedule.alpha_bar[:-1]) / (1 - schedule.alpha_bar[1:]) * beta
     ratio = posterior_variance[1:] / beta[1:]
-    # What does not depend on the guess: of a density with variance beta_1 at t = 1, of a KL between Gaussians above.
+    # What does not depend on the guess: of a density with variance beta_1 at t = 1, of a KL between
+    # Gaussians above.
     constants = torch.cat(
         [J / 2 * torch.log(2 * math.pi * beta[:1]), J / 2 * (ratio - 1 - ratio.log())]
     )

@@ -68,13 +68,15 @@ def mean_log_likelihood(model, x: torch.Tensor, n_samples: int = 100, seed: int 
 
 @torch.no_grad()
 def active_units(model, x: torch.Tensor, threshold: float = 0.01) -> torch.Tensor:
-    """Return which latent dimensions are used, bool [J]: Var_x(E[z_j|x]) > threshold (Burda 2015)."""
+    """Return which latent dimensions are used, bool [J]: Var_x(E[z_j|x]) > threshold (Burda
+    2015)."""
     return codes_of(model, x).var(dim=0) > threshold
 
 
 @torch.no_grad()
 def codes_of(model, x: torch.Tensor) -> torch.Tensor:
-    """Return the code of each image, [N, D] -> [N, J] on the CPU: z, in the VAE the mean of q(z|x)."""
+    """Return the code of each image, [N, D] -> [N, J] on the CPU: z, in the VAE the mean of
+    q(z|x)."""
     return torch.cat([model.code(batch).cpu() for batch, _ in _batches(model, x, seed=0)])
 
 

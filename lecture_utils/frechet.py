@@ -1,4 +1,5 @@
-"""How far are invented digits from real ones? A Fréchet distance in a digit classifier's features."""
+"""How far are invented digits from real ones? A Fréchet distance in a digit classifier's
+features."""
 
 import functools
 
@@ -37,7 +38,8 @@ def digit_features(images: torch.Tensor) -> torch.Tensor:
 
 @functools.cache
 def digit_classifier() -> nn.Sequential:
-    """Return the network, grey [B, 784] -> logits [B, 10], whose last hidden layer has the features."""
+    """Return the network, grey [B, 784] -> logits [B, 10], whose last hidden layer has the
+    features."""
     mnist = data.load_mnist()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -57,23 +59,25 @@ def digit_classifier() -> nn.Sequential:
 
 
 def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> float:
-    """Return the squared Fréchet distance between Gaussians fitted to two sets of features, [N, F] and [M, F].
+    """Return the squared Fréchet distance between Gaussians fitted to two sets of features, [N, F]
+    and [M, F].
 
-    `|mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)` with the covariances A and B (Dowson and Landau 1982;
-    Heusel et al. 2017 on Inception features is the FID). It is 0 if means and covariances agree, and biased upwards by the
-    sampling of N and M: compare sets of the same size. Raises ValueError for unequal F and fewer than 2 rows.
+    `|mean_a - mean_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)` with the covariances A and B (Dowson
+    and Landau 1982; Heusel et al. 2017 on Inception features is the FID). It is 0 if means and
+    covariances agree, and biased upwards by the sampling of N and M: compare sets of the same size.
+    Raises ValueError for unequal F and fewer than 2 rows.
     """
     if features_a.dim() != 2 or features_b.dim() != 2 or features_a.shape[1] != features_b.shape[1]:
         raise ValueError(
-            f"Features have shapes {list(features_a.shape)} and {list(features_b.shape)}, expected [N, F], [M, F]."
+            f"Features have shapes {list(features_a.shape)} and {list(features_b.shape)}, "
+            "expected [N, F], [M, F]."
         )
     if min(len(features_a), len(features_b)) < 2:
         raise ValueError("A covariance needs at least 2 rows of features.")
     a, b = features_a.double().numpy(), features_b.double().numpy()
     cov_a, cov_b = np.atleast_2d(np.cov(a.T)), np.atleast_2d(np.cov(b.T))
-    values, vectors = np.linalg.eigh(
-        cov_a
-    )  # symmetric: no complex square roots, and singular matrices do no harm
+    # Symmetric: no complex square roots, and singular matrices do no harm.
+    values, vectors = np.linalg.eigh(cov_a)
     root_a = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root_a @ cov_b @ root_a).clip(min=0)).sum()
     difference = a.mean(axis=0) - b.mean(axis=0)
@@ -81,7 +85,8 @@ def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> floa
 
 
 def _in_chunks(function, model, x, seed, chunk=CHUNK):
-    """Apply function(batch, generator) to x in chunks on the model's device, and join the results on the CPU."""
+    """Apply function(batch, generator) to x in chunks on the model's device, and join the results
+    on the CPU."""
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     return torch.cat([function(batch.to(device), generator).cpu() for batch in x.split(chunk)])

@@ -17,9 +17,11 @@ from lecture_utils.training import (
 
 
 class GanGenerator(nn.Module):
-    """x = g(z), [B, J] -> [B, 784] with values in [0, 1]: two transposed convolutions (after Radford et al. 2016).
+    """x = g(z), [B, J] -> [B, 784] with values in [0, 1]: two transposed convolutions (after
+    Radford et al. 2016).
 
-    `latent_dim` is J, `channels` the number of feature maps at 7 x 7, `seed` fixes the initial weights.
+    `latent_dim` is J, `channels` the number of feature maps at 7 x 7, `seed` fixes the initial
+    weights.
     """
 
     def __init__(self, latent_dim: int = 32, channels: int = 32, seed: int = 0):
@@ -52,7 +54,8 @@ class GanGenerator(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Return g(z) for n draws z ~ N(0, I), [n, 784]. Call it in evaluation mode, as `fit_gan` leaves the model."""
+        """Return g(z) for n draws z ~ N(0, I), [n, 784]. Call it in evaluation mode, as `fit_gan`
+        leaves the model."""
         return self(
             torch.randn(
                 n, self.latent_dim, generator=generator, device=self.layers[0].weight.device
@@ -74,7 +77,8 @@ class Discriminator(nn.Module):
                 nn.Conv2d(channels // 2, channels, 4, stride=2, padding=1),
                 nn.LeakyReLU(0.2),  # [B, C, 7, 7]
                 nn.Flatten(),
-                # Real and fake images come in batches of their own: normalising each lets D compare whole batches.
+                # Real and fake images come in batches of their own: normalising each lets D compare
+                # whole batches.
                 nn.Linear(channels * 49, hidden),
                 nn.BatchNorm1d(hidden),
                 nn.LeakyReLU(0.2),
@@ -86,13 +90,15 @@ class Discriminator(nn.Module):
         """Return the logits of D(x), [B, 784] -> [B]."""
         if x.dim() != 2 or x.shape[1] != 784:
             raise ValueError(
-                f"x has shape {list(x.shape)}, but the discriminator takes [B, 784]. Use x.flatten(1)."
+                f"x has shape {list(x.shape)}, but the discriminator takes [B, 784]. Use "
+                "x.flatten(1)."
             )
         return self.layers(x)
 
 
 def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> torch.Tensor:
-    """Return -[log D(x) + log(1 - D(g(z)))] in nats from the logits of D, [B], [B] -> [B] (Goodfellow et al. 2014, eq. 1).
+    """Return -[log D(x) + log(1 - D(g(z)))] in nats from the logits of D, [B], [B] -> [B]
+    (Goodfellow et al. 2014, eq. 1).
 
     Its mean estimates -V(D, g); at the best D it is log 4 - 2 JSD, at most log 4 = 1.386 nats.
     """
@@ -100,7 +106,8 @@ def discriminator_loss(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> 
 
 
 def generator_loss(fake_logits: torch.Tensor) -> torch.Tensor:
-    """Return the non-saturating loss -log D(g(z)) in nats from the logits of D, [B] -> [B] (Goodfellow et al. 2014, sec. 3)."""
+    """Return the non-saturating loss -log D(g(z)) in nats from the logits of D, [B] -> [B]
+    (Goodfellow et al. 2014, sec. 3)."""
     return F.softplus(-fake_logits)
 
 

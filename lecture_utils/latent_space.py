@@ -10,28 +10,33 @@ from lecture_utils.objectives import bernoulli_log_likelihood, gaussian_kl
 
 @torch.no_grad()
 def decoded(model, z: torch.Tensor) -> torch.Tensor:
-    """Return the pixel probabilities that the model's decoder makes of codes, [..., J] -> [..., D] on the CPU."""
+    """Return the pixel probabilities that the model's decoder makes of codes, [..., J] -> [..., D]
+    on the CPU."""
     return torch.sigmoid(model.decode(z.to(model.to_logits.weight.device))).cpu()
 
 
 def nearest_code(codes: torch.Tensor, labels: torch.Tensor, z: torch.Tensor) -> tuple[int, float]:
-    """Return the label of the code nearest to z [J] among codes [N, J] with labels [N], and its Euclidean distance."""
+    """Return the label of the code nearest to z [J] among codes [N, J] with labels [N], and its
+    Euclidean distance."""
     distances = (codes - z).norm(dim=1)
     nearest = int(distances.argmin())
     return int(labels[nearest]), distances[nearest].item()
 
 
 def traverse(model, start: torch.Tensor, unit: int, values: torch.Tensor) -> torch.Tensor:
-    """Replace coordinate `unit` of the code `start` [J] by each of the values [K] and decode: probabilities [K, D]."""
+    """Replace coordinate `unit` of the code `start` [J] by each of the values [K] and decode:
+    probabilities [K, D]."""
     z = start.repeat(len(values), 1)
     z[:, unit] = values
     return decoded(model, z)
 
 
 def interpolate(model, images: torch.Tensor, t: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend two images [2, D] in both spaces: the decoded codes (1 - t) a + t b, and (1 - t) x_a + t x_b, each [K, D].
+    """Blend two images [2, D] in both spaces: the decoded codes (1 - t) a + t b, and (1 - t) x_a +
+    t x_b, each [K, D].
 
-    `t` [K] runs from 0, the first image, to 1, the second. The codes are the model's `code`, the mean of q(z|x) in a VAE.
+    `t` [K] runs from 0, the first image, to 1, the second. The codes are the model's `code`, the
+    mean of q(z|x) in a VAE.
     """
     t = t[:, None]
     start, end = codes_of(model, images)
@@ -42,10 +47,12 @@ def interpolate(model, images: torch.Tensor, t: torch.Tensor) -> tuple[torch.Ten
 def denoise_with_each(
     models: dict, image: torch.Tensor, noise: float
 ) -> tuple[torch.Tensor, list[float]]:
-    """Corrupt one binary image [D] with noise of a fixed seed, and reconstruct it with each of K models.
+    """Corrupt one binary image [D] with noise of a fixed seed, and reconstruct it with each of K
+    models.
 
-    Returns the pictures [2 + K, D] on the CPU (the clean image, the corrupted one, each model's pixel probabilities), and
-    for each model -log p(clean image | code of the corrupted one) in nats.
+    Returns the pictures [2 + K, D] on the CPU (the clean image, the corrupted one, each model's
+    pixel probabilities), and for each model -log p(clean image | code of the corrupted one) in
+    nats.
     """
     noisy = corrupt(image[None], noise, torch.Generator().manual_seed(0))
     logits = [
@@ -63,7 +70,8 @@ def first_of_each_digit(labels: torch.Tensor) -> list[int]:
 
 @torch.no_grad()
 def named_units(model, images: torch.Tensor) -> list[tuple[str, int]]:
-    """Return (text, number) of each latent unit of a VAE, sorted by its mean KL over images [N, D], the largest first."""
+    """Return (text, number) of each latent unit of a VAE, sorted by its mean KL over images [N, D],
+    the largest first."""
     mu, logvar = (part.cpu() for part in model.encode(images.to(model.to_logits.weight.device)))
     kl = [gaussian_kl(mu[:, [j]], logvar[:, [j]]).mean().item() for j in range(mu.shape[1])]
     active = active_units(model, images)

@@ -1,7 +1,8 @@
-"""A mixture of Bernoullis, fitted by EM: the latent-variable model that needs no network, and the baselines in nats.
+"""A mixture of Bernoullis, fitted by EM: the latent-variable model that needs no network, and the
+baselines in nats.
 
-Slide "Introduction": {x} -> P(z), p(x|z), with P(z = k) the size of cluster k and p(x|z = k) its characteristics.
-One component is the model of independent pixels.
+Slide "Introduction": {x} -> P(z), p(x|z), with P(z = k) the size of cluster k and p(x|z = k) its
+characteristics. One component is the model of independent pixels.
 """
 
 from typing import NamedTuple
@@ -17,14 +18,13 @@ CHUNK = 5000  # images in an E-step at a time
 PSEUDO_COUNT = (
     0.5  # each component starts as if it had seen every pixel half a time on and half a time off
 )
-COMPONENTS, ITERATIONS = (
-    200,
-    10,
-)  # of the mixture that the series compares with: a few seconds on two cores
+# Of the mixture that the series compares with: a few seconds on two cores.
+COMPONENTS, ITERATIONS = 200, 10
 
 
 class BernoulliMixture(NamedTuple):
-    """p(x) = sum_k P(z=k) prod_d p(x_d|z=k): `log_weights` is log P(z), [K]; `logits` those of p(x_d=1|z), [K, D]."""
+    """p(x) = sum_k P(z=k) prod_d p(x_d|z=k): `log_weights` is log P(z), [K]; `logits` those of
+    p(x_d=1|z), [K, D]."""
 
     log_weights: torch.Tensor
     logits: torch.Tensor
@@ -32,11 +32,13 @@ class BernoulliMixture(NamedTuple):
     def joint(self, x: torch.Tensor) -> torch.Tensor:
         """Return log P(z=k) + log p(x|z=k) in nats for every k, [B, D] -> [B, K].
 
-        log p(x|z) = sum_d [x_d logit_d - softplus(logit_d)] is linear in x, hence one matrix product.
+        log p(x|z) = sum_d [x_d logit_d - softplus(logit_d)] is linear in x, hence one matrix
+        product.
         """
         if not x.is_floating_point() or x.dim() != 2 or x.shape[1] != self.logits.shape[1]:
             raise ValueError(
-                f"x is {x.dtype} {list(x.shape)}, expected float [B, {self.logits.shape[1]}] in [0, 1]: "
+                f"x is {x.dtype} {list(x.shape)}, expected float [B, {self.logits.shape[1]}] in "
+                "[0, 1]: "
                 "use binarize(images) or to_grey(images), and x.flatten(1)."
             )
         return torch.addmm(self.log_weights - F.softplus(self.logits).sum(dim=1), x, self.logits.T)
@@ -50,7 +52,8 @@ class BernoulliMixture(NamedTuple):
         return torch.softmax(self.joint(x), dim=1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Draw z ~ P(z) n times and return the pixel probabilities p(x=1|z), [n, D]; `binarize` draws the pixels."""
+        """Draw z ~ P(z) n times and return the pixel probabilities p(x=1|z), [n, D]; `binarize`
+        draws the pixels."""
         z = torch.multinomial(self.log_weights.exp(), n, replacement=True, generator=generator)
         return torch.sigmoid(self.logits[z])
 
@@ -60,17 +63,20 @@ def fit_mixture(
 ) -> tuple[BernoulliMixture, list[float]]:
     """Fit a mixture by EM; return it and the mean log-likelihood in nats before each iteration.
 
-    `images` is uint8 [N, D] or float [N, D] in [0, 1]: binary pixels, or intensities. The components start half way
-    between the mean image and `n_components` random images. `PSEUDO_COUNT` keeps every logit finite.
+    `images` is uint8 [N, D] or float [N, D] in [0, 1]: binary pixels, or intensities. The
+    components start half way between the mean image and `n_components` random images.
+    `PSEUDO_COUNT` keeps every logit finite.
 
-    Why intensities v do for a model of binary pixels x ~ Bernoulli(v): log p(x) is a log-sum-exp of functions linear
-    in x, hence convex, so log p(v) <= E[log p(x)] by Jensen. EM on intensities raises a lower bound on the expected
-    log-likelihood over *all* binarisations (with one component: that very number) and cannot learn the noise of one.
-    Raises ValueError for shapes and numbers that make no sense.
+    Why intensities v do for a model of binary pixels x ~ Bernoulli(v): log p(x) is a log-sum-exp of
+    functions linear in x, hence convex, so log p(v) <= E[log p(x)] by Jensen. EM on intensities
+    raises a lower bound on the expected log-likelihood over *all* binarisations (with one
+    component: that very number) and cannot learn the noise of one. Raises ValueError for shapes and
+    numbers that make no sense.
     """
     if images.dim() != 2 or not 1 <= n_components <= len(images):
         raise ValueError(
-            f"images have shape {list(images.shape)}, expected [N, D] with N >= n_components = {n_components} >= 1."
+            f"images have shape {list(images.shape)}, expected [N, D] with N >= n_components = "
+            f"{n_components} >= 1."
         )
     if n_iterations < 1:
         raise ValueError(f"n_iterations must be at least 1, got {n_iterations}.")
@@ -116,11 +122,12 @@ def trained_mixture(
 
 
 def nat_baselines(mnist: MNIST) -> dict[str, evaluation.Estimate]:
-    """Return the test log-likelihood in nats of independent pixels and of the mixture, on `binary_test_set(mnist)`.
+    """Return the test log-likelihood in nats of independent pixels and of the mixture, on
+    `binary_test_set(mnist)`.
 
-    Both are fitted to the intensities of the training images (why: see `fit_mixture`). The thread "what a nat is worth"
-    of notebooks 02, 06 and 08 starts with these two. The first call takes about five seconds on two
-    cores; later ones take the mixture from the cache.
+    Both are fitted to the intensities of the training images (why: see `fit_mixture`). The thread
+    "what a nat is worth" of notebooks 02, 06 and 08 starts with these two. The first call takes
+    about five seconds on two cores; later ones take the mixture from the cache.
     """
     x = binary_test_set(mnist)
     models = {
@@ -133,6 +140,7 @@ def nat_baselines(mnist: MNIST) -> dict[str, evaluation.Estimate]:
 
 
 def _maximise(size, on):
-    """M-step: the mixture for expected counts, images per component `size` [K] and of those `on` per pixel [K, D]."""
+    """M-step: the mixture for expected counts, images per component `size` [K] and of those `on`
+    per pixel [K, D]."""
     p = (on + PSEUDO_COUNT) / (size[:, None] + 2 * PSEUDO_COUNT)
     return BernoulliMixture(torch.log(size / size.sum()), torch.logit(p))

@@ -54,7 +54,8 @@ class EncoderDecoder(nn.Module):
             self._add_layers(hidden[-1])
 
     def _add_layers(self, width):
-        """For subclasses: layers on the encoder's last hidden layer, drawn after the shared ones."""
+        """For subclasses: layers on the encoder's last hidden layer, drawn after the shared
+        ones."""
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """Return the logits of the pixels, [..., J] -> [..., D]; sigmoid makes probabilities."""
@@ -65,19 +66,23 @@ class EncoderDecoder(nn.Module):
         return self.to_logits(self.decoder(z)).to(z.dtype)
 
     def log_likelihood(self, z: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """Return log p(x|z) in nats, [..., B, J] and [B, D] -> [..., B]: binary pixels, Bernoulli."""
+        """Return log p(x|z) in nats, [..., B, J] and [B, D] -> [..., B]: binary pixels,
+        Bernoulli."""
         return bernoulli_log_likelihood(self.decode(z), x)
 
     def code(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the one code that stands for x, [B, D] -> [B, J]: z, in the VAE the mean of q(z|x)."""
+        """Return the one code that stands for x, [B, D] -> [B, J]: z, in the VAE the mean of
+        q(z|x)."""
         return self.to_mu(self._hidden(x)).to(x.dtype)
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the probability of each pixel being 1 after encoding and decoding, [B, D] -> [B, D]."""
+        """Return the probability of each pixel being 1 after encoding and decoding, [B, D] -> [B,
+        D]."""
         return torch.sigmoid(self.decode(self.code(x)))
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Decode n draws z ~ N(0, I) into pixel probabilities [n, D]. Only the VAE is trained for it."""
+        """Decode n draws z ~ N(0, I) into pixel probabilities [n, D]. Only the VAE is trained for
+        it."""
         z = torch.randn(n, self.latent_dim, generator=generator, device=self.mean_image.device)
         return torch.sigmoid(self.decode(z))
 

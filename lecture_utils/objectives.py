@@ -36,7 +36,8 @@ def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
 
 
 def bernoulli_log_likelihood(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Return log p(x|z) = sum_d [x_d log p_d + (1 - x_d) log(1 - p_d)] in nats, p = sigmoid(logits).
+    """Return log p(x|z) = sum_d [x_d log p_d + (1 - x_d) log(1 - p_d)] in nats, p =
+    sigmoid(logits).
 
     `logits` is [..., D] and `x` float [B, D] in [0, 1], where `logits` may have further leading
     dimensions (samples of z); the result has the shape of `logits` without D. Slides "The VAE

@@ -1,6 +1,8 @@
-"""One style for all figures, the palette with its fixed meanings, and the figures that two notebooks share.
+"""One style for all figures, the palette with its fixed meanings, and the figures that two
+notebooks share.
 
-Each figure function takes data and returns a matplotlib Figure; `show` displays it with its alternative text.
+Each figure function takes data and returns a matplotlib Figure; `show` displays it with its
+alternative text.
 """
 
 import base64
@@ -13,10 +15,13 @@ import numpy as np
 import torch
 from IPython.display import display
 from matplotlib import patheffects
+from matplotlib.textpath import TextPath
+from PIL import Image
 from torchvision.utils import make_grid
 
-# Colours near those of Okabe and Ito (2008), moved so that labels can be written in them (contrast with white at least
-# 4.5:1) and so that all pairs stay apart in each kind of colour blindness; tests/test_accessibility.py asserts both.
+# Colours near those of Okabe and Ito (2008), moved so that labels can be written in them (contrast
+# with white at least 4.5:1) and so that all pairs stay apart in each kind of colour blindness;
+# tests/test_accessibility.py asserts both.
 COLORS = {
     "data": "#333333",  # observed data, truth, exact values
     "latent": "#0072E3",  # codes z, the encoder q(z|x)
@@ -25,7 +30,8 @@ COLORS = {
     "bound": "#93377A",  # ELBO and importance-weighted bounds
     "prior": "#767676",  # p(z), baselines, what others published
 }
-# One colour a digit, of the same contrast. They only help: digits are always drawn as their own glyph.
+# One colour a digit, of the same contrast. They only help: digits are always drawn as their own
+# glyph.
 DIGIT_COLORS = [
     "#332288",
     "#BD4600",
@@ -65,25 +71,37 @@ plt.rcParams.update(STYLE)  # importing this module is what gives every notebook
 
 
 def show(figure: plt.Figure, alt: str) -> None:
-    """Display a figure as PNG with alternative text `alt` (what it shows, not "plot"), and close it."""
+    """Display a figure as PNG with alternative text `alt`, what it shows, and close it.
+
+    It is drawn with twice as many pixels as it is wide on the page, for high-resolution screens.
+    """
     if not alt.strip():
         raise ValueError(
             "alt is empty: say in a sentence what the figure shows, for readers who cannot see it."
         )
-    png = base64.b64encode(to_png(figure)).decode()
+    png = to_png(figure, scale=2)
+    width, height = (round(inches * STYLE["figure.dpi"]) for inches in figure.get_size_inches())
     plt.close(figure)
-    display({"image/png": png, "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+    metadata = {"image/png": {"alt": alt, "width": width, "height": height}}
+    content = {"image/png": base64.b64encode(png).decode(), "text/plain": alt}
+    display(content, metadata=metadata, raw=True)
 
 
-def to_png(figure: plt.Figure) -> bytes:
-    """Return the figure as PNG bytes, at the size at which it is drawn."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+def to_png(figure: plt.Figure, scale: int = 1) -> bytes:
+    """Return the figure as PNG bytes with 256 colours, `scale` times the pixels of its page size.
+
+    A palette makes the file a third as large, and no figure of the series shows the difference.
+    """
+    buffer, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=scale * STYLE["figure.dpi"])
+    picture = Image.open(buffer).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def tile(images: torch.Tensor, columns: int) -> np.ndarray:
-    """Arrange square images [N, D], values in [0, 1], in rows of `columns`; returns one array [height, width]."""
+    """Arrange square images [N, D], values in [0, 1], in rows of `columns`; returns one array
+    [height, width]."""
     side = round(images.shape[-1] ** 0.5)
     if images.dim() != 2 or side * side != images.shape[1]:
         raise ValueError(f"images have shape {list(images.shape)}, expected [N, side * side].")
@@ -97,10 +115,23 @@ def tile(images: torch.Tensor, columns: int) -> np.ndarray:
 
 
 def digit_rows(rows: dict[str, torch.Tensor], columns: int = 10) -> plt.Figure:
-    """Draw labelled rows of digits, one above the other: {label: probabilities or pixels [>= columns, D]}."""
-    figure, axes = plt.subplots(len(rows), 1, figsize=(7, 0.95 * len(rows)), squeeze=False)
-    for axis, (label, images) in zip(axes[:, 0], rows.items()):
-        axis.imshow(tile(images[:columns], columns), vmin=0, vmax=1)
+    """Draw labelled rows of digits: {label: probabilities or pixels [>= columns, D]}.
+
+    The rows fill the width that the labels leave, and the figure is as high as they are then.
+    """
+    pictures = [tile(images[:columns], columns) for images in rows.values()]
+    lines = [line for label in rows for line in label.split("\n")]
+    label_width = max(TextPath((0, 0), line, size=11).get_extents().width for line in lines) / 72
+    left, gap = label_width + 0.2, 0.06  # inches
+    high, wide = pictures[0].shape
+    height = (7 - left) * high / wide
+    whole = (height + gap) * len(rows) + gap
+    figure = plt.figure(figsize=(7, whole), layout="none")
+    for row, (label, picture) in enumerate(zip(rows, pictures)):
+        bottom = whole - (row + 1) * (height + gap)
+        place = [left / 7, bottom / whole, 1 - left / 7 - 0.005, height / whole]
+        axis = figure.add_axes(place)
+        axis.imshow(picture, vmin=0, vmax=1)
         axis.set_ylabel(label, rotation=0, ha="right", va="center")
         _hide_ticks(axis)
     return figure
@@ -122,10 +153,12 @@ def latent_scatter(
     n: int = 700,
     prior_circle: bool = True,
 ) -> plt.Figure:
-    """Draw 2-D codes [N, 2] with digit labels [N], each code as its digit, and a large digit at each class's median.
+    """Draw 2-D codes [N, 2] with digit labels [N], each code as its digit, and a large digit at
+    each class's median.
 
-    `codes` may be a dict {panel title: codes}: up to two panels a row, each on its own scale (a code may be several times
-    wider than another). The first n codes are drawn. `prior_circle` marks the circle that holds 95 % of N(0, I).
+    `codes` may be a dict {panel title: codes}: up to two panels a row, each on its own scale (a
+    code may be several times wider than another). The first n codes are drawn. `prior_circle` marks
+    the circle that holds 95 % of N(0, I).
     """
     panels = codes if isinstance(codes, dict) else {"": codes}
     columns = min(2, len(panels))
@@ -150,9 +183,10 @@ def digit_panel(
     circle: bool = True,
     fontsize: int = 20,
 ) -> None:
-    """Draw 2-D codes [N, 2] with digit labels [N] on `axis`: the first n as small glyphs, and a large glyph with a white rim
-    at (or close to) the median of each class. `limit` frames the square [-limit, limit]^2 instead of the cloud of codes;
-    `circle` marks the circle that holds 95 % of N(0, I)."""
+    """Draw 2-D codes [N, 2] with digit labels [N] on `axis`: the first n as small glyphs, and a
+    large glyph with a white rim at (or close to) the median of each class. `limit` frames the
+    square [-limit, limit]^2 instead of the cloud of codes; `circle` marks the circle that holds 95
+    % of N(0, I)."""
     # Leave the outermost half per cent out of the frame: a few far codes would shrink all others.
     low, high = torch.quantile(z, torch.tensor([0.005, 0.995]), dim=0)
     (x, y), half = (
@@ -207,7 +241,8 @@ def digit_panel(
 
 
 def _spread(points, distance):
-    """Move points [K, 2] apart until (nearly) all pairs are `distance` apart, so that their labels can be read."""
+    """Move points [K, 2] apart until (nearly) all pairs are `distance` apart, so that their labels
+    can be read."""
     points = points.double().clone()
     for _ in range(100):
         gaps = points[:, None] - points
@@ -218,11 +253,13 @@ def _spread(points, distance):
 
 
 def computation_graph(panels: dict[str, tuple[dict, list]]) -> plt.Figure:
-    """Draw computation graphs one below the other: how values flow forward, and which gradients flow back.
+    """Draw computation graphs one below the other: how values flow forward, and which gradients
+    flow back.
 
-    `panels` maps titles to (nodes, edges). A node is {name: (column, row, label, kind)}, kind "value" (a box), "random"
-    (an ellipse) or "parameter" (no frame). An edge is (from, to, gradient), gradient "passes", "blocked" (the step has no
-    derivative) or "none" (none arrives, or none is asked for). Values are dark arrows, gradients dashed orange ones.
+    `panels` maps titles to (nodes, edges). A node is {name: (column, row, label, kind)}, kind
+    "value" (a box), "random" (an ellipse) or "parameter" (no frame). An edge is (from, to,
+    gradient), gradient "passes", "blocked" (the step has no derivative) or "none" (none arrives, or
+    none is asked for). Values are dark arrows, gradients dashed orange ones.
     """
     heights = [1.1 + 0.8 * max(node[1] for node in nodes.values()) for nodes, _ in panels.values()]
     figure, axes = plt.subplots(
@@ -266,7 +303,8 @@ def _graph_node(axis, column, row, label, kind):
 
 
 def _graph_edge(axis, start, end, gradient):
-    """A dark arrow forward and, below it, a dashed orange one back; a blocked one is pale and crossed out."""
+    """A dark arrow forward and, below it, a dashed orange one back; a blocked one is pale and
+    crossed out."""
     (x_start, y_start), (x_end, y_end) = start.get_position(), end.get_position()
 
     def arrow(tail, head, **style):
@@ -318,19 +356,22 @@ def _graph_edge(axis, start, end, gradient):
 
 
 def nat_axis(computed: dict, published: dict[str, float] | None = None) -> plt.Figure:
-    """Draw test log-likelihoods in nats per image on the one axis of the thread "what a nat is worth".
+    """Draw test log-likelihoods in nats per image on the one axis of the thread "what a nat is
+    worth".
 
-    `computed` maps labels to `evaluation.Estimate` (mean and standard error over the images of the seeded binary test
-    set), from top to bottom; filled dots, each with its gain over the one above. `published` maps labels to others'
-    figures, log-likelihoods (negative) too: hollow grey diamonds below a line, since they are not on the same draw of
-    the pixels. The axis is the same in every notebook; it grows only for a value beyond -215 nats.
-    Raises ValueError if a value is positive: a log-probability of binary pixels cannot be.
+    `computed` maps labels to `evaluation.Estimate` (mean and standard error over the images of the
+    seeded binary test set), from top to bottom; filled dots, each with its gain over the one above.
+    `published` maps labels to others' figures, log-likelihoods (negative) too: hollow grey diamonds
+    below a line, since they are not on the same draw of the pixels. The axis is the same in every
+    notebook; it grows only for a value beyond -215 nats. Raises ValueError if a value is positive:
+    a log-probability of binary pixels cannot be.
     """
     published = published or {}
     values = [estimate.mean for estimate in computed.values()] + list(published.values())
     if not values or max(values) > 0:
         raise ValueError(
-            f"Log-likelihoods of binary pixels are at most 0 nats, got {values}. Pass log p, not its negative."
+            f"Log-likelihoods of binary pixels are at most 0 nats, got {values}. Pass log p, not "
+            "its negative."
         )
     left = min(-215.0, min(values) - 5)
     heights = list(range(len(computed))) + [len(computed) + 0.4 + i for i in range(len(published))]
@@ -399,8 +440,8 @@ def patient_chart(
 ) -> plt.Figure:
     """Draw training curves beside labelled rows of digits: the chart of a patient in notebook 10.
 
-    `losses` is {label: loss of each epoch, in nats}, the healthy twin first; `rows` is {label: pixels or probabilities
-    [>= columns, D]}. `scale` is that of the loss axis, "linear" or "log".
+    `losses` is {label: loss of each epoch, in nats}, the healthy twin first; `rows` is {label:
+    pixels or probabilities [>= columns, D]}. `scale` is that of the loss axis, "linear" or "log".
     """
     figure = plt.figure(figsize=(7, 2.9))
     left, right = figure.subfigures(1, 2, width_ratios=(3, 4))
@@ -439,42 +480,26 @@ def seed_panels(
     columns: int = 2,
     references: dict[str, dict[str, float]] | None = None,
 ) -> plt.Figure:
-    """Draw one panel a quantity, one row a model, one marker a seed and a bar at their mean.
+    """Draw one panel a quantity, one row a model, one dot a seed and a bar at their mean.
 
-    `panels` is {axis label: {row label: values}}; a row's first word chooses its style in MODEL_STYLE. Panels named in
-    `log` get a logarithmic axis. `references` is {axis label: {text: value}}: a dashed line with its text above.
+    `panels` is {axis label: {row label: values}}; a row's first word chooses its colour in
+    MODEL_STYLE. Panels named in `log` get a logarithmic axis. `references` is
+    {axis label: {text: value}}: a dashed line with its text above.
     """
+    import seaborn  # takes half a second to import, and few notebooks draw this figure
+
     rows = -(-len(panels) // columns)
     longest = max(len(values) for values in panels.values())
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(7, rows * (0.9 + 0.3 * longest)), squeeze=False
-    )
+    size = (7, rows * (0.9 + 0.3 * longest))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis, (label, values) in zip(axes.flat, panels.items()):
-        for height, (name, seeds) in enumerate(reversed(values.items())):
-            color, marker = MODEL_STYLE.get(name.split()[0].rstrip(","), (COLORS["data"], "o"))
-            axis.plot(
-                seeds,
-                [height] * len(seeds),
-                marker,
-                color=color,
-                markerfacecolor="none",
-                markersize=7,
-                linestyle="none",
-            )
-            axis.plot(
-                [sum(seeds) / len(seeds)],
-                [height],
-                "|",
-                color=color,
-                markersize=20,
-                markeredgewidth=2,
-            )
-        axis.set(
-            xlabel=label,
-            yticks=range(len(values)),
-            yticklabels=list(reversed(values)),
-            ylim=(-0.6, len(values) - 0.3),
-        )
+        names = [name for name, seeds in values.items() for _ in seeds]
+        colors = {name: MODEL_STYLE.get(_model(name), MODEL_STYLE["AE"])[0] for name in values}
+        long = {"x": [value for seeds in values.values() for value in seeds], "y": names}
+        style = {"hue": names, "palette": colors, "legend": False, "ax": axis}
+        seaborn.stripplot(**long, **style, jitter=False, marker="$\\circ$", size=9)
+        seaborn.pointplot(**long, **style, errorbar=None, linestyle="none", marker="|", ms=20)
+        axis.set(xlabel=label, ylabel="")
         axis.margins(x=0.1)
         if label in log:
             axis.set_xscale("log")
@@ -497,8 +522,14 @@ def seed_panels(
     return figure
 
 
+def _model(row):
+    """The model that a row's label begins with."""
+    return row.split()[0].rstrip(",")
+
+
 def show_table(rows: dict[str, dict[str, str]], corner: str) -> None:
-    """Display {row: {column: text}} as a table with header row and column; `corner` names the rows. Gaps are left empty."""
+    """Display {row: {column: text}} as a table with header row and column; `corner` names the rows.
+    Gaps are left empty."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     lines = [[corner, *columns], ["---"] * (len(columns) + 1)]
     lines += [[name, *(row.get(column, "") for column in columns)] for name, row in rows.items()]

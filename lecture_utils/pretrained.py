@@ -1,4 +1,5 @@
-"""The two models of Burda et al. (2015), table 1, one stochastic layer, as `make bench-published` trained them."""
+"""The two models of Burda et al. (2015), table 1, one stochastic layer, as `make bench-published`
+trained them."""
 
 import json
 from pathlib import Path
@@ -14,16 +15,17 @@ FOLDER = Path(__file__).resolve().parent / "weights"
 
 
 def build() -> models.VAE:
-    """Return the architecture of Burda et al. (2015), section 5, untrained: 784-200-200-50 with tanh units."""
+    """Return the architecture of Burda et al. (2015), section 5, untrained: 784-200-200-50 with
+    tanh units."""
     return models.VAE(latent_dim=50, hidden=(200, 200), activation=nn.Tanh)
 
 
 def load(name: str) -> tuple[models.VAE, dict]:
     """Return a trained model, on the CPU and in evaluation mode, and the record of its training.
 
-    `name` is "vae" (trained on the ELBO) or "iwae" (on the importance-weighted bound with k = 5). The record, a JSON file
-    beside the weights, holds epochs, time, curves in nats, and the estimate with 5000 samples.
-    Raises ValueError for another name, OSError for a missing or damaged file.
+    `name` is "vae" (trained on the ELBO) or "iwae" (on the importance-weighted bound with k = 5).
+    The record, a JSON file beside the weights, holds epochs, time, curves in nats, and the estimate
+    with 5000 samples. Raises ValueError for another name, OSError for a missing or damaged file.
     """
     if name not in NAMES:
         raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(NAMES)}.")
@@ -34,7 +36,8 @@ def load(name: str) -> tuple[models.VAE, dict]:
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise OSError(
             f"{file}.safetensors or its record, {file.name}.json, is missing or damaged ({error}). "
-            "Fetch both again: git checkout -- lecture_utils/weights, or install the package again. "
+            "Fetch both again: git checkout -- lecture_utils/weights, or install the package "
+            "again. "
             "Or train anew: make bench-published."
         ) from error
     return model.eval(), record

@@ -1,6 +1,8 @@
-"""The toy data of notebooks 01 and 02: a few digits as points in a plane, and the grades of the lecture.
+"""The toy data of notebooks 01 and 02: a few digits as points in a plane, and the grades of the
+lecture.
 
-A module of its own, because scikit-learn takes more than a second to import, and MNIST alone does not need it.
+A module of its own, because scikit-learn takes more than a second to import, and MNIST alone does
+not need it.
 """
 
 from typing import NamedTuple
@@ -12,7 +14,8 @@ from lecture_utils.data import MNIST, to_grey
 
 
 class PlanarDigits(NamedTuple):
-    """Images of a few digits as points in a plane: float32 [N, 2] with int64 labels [N], and the PCA that made them."""
+    """Images of a few digits as points in a plane: float32 [N, 2] with int64 labels [N], and the
+    PCA that made them."""
 
     train_points: torch.Tensor
     train_labels: torch.Tensor
@@ -22,9 +25,11 @@ class PlanarDigits(NamedTuple):
 
 
 def planar_digits(mnist: MNIST, digits: tuple[int, ...] = (0, 1, 2)) -> PlanarDigits:
-    """Return the first two PCA coordinates of the given digits (notebooks 01 and 02), in units of pixel intensity.
+    """Return the first two PCA coordinates of the given digits (notebooks 01 and 02), in units of
+    pixel intensity.
 
-    PCA is fitted to the training images of these digits; `pca.inverse_transform` turns points back into images.
+    PCA is fitted to the training images of these digits; `pca.inverse_transform` turns points back
+    into images.
     """
     wanted = torch.tensor(digits)
     train, test = torch.isin(mnist.train_labels, wanted), torch.isin(mnist.test_labels, wanted)
@@ -38,13 +43,15 @@ def planar_digits(mnist: MNIST, digits: tuple[int, ...] = (0, 1, 2)) -> PlanarDi
     )
 
 
-# The toy of the slide "Intelligence: Math grade, Physics grade, History grade": grade = mean + loading * z + noise * e.
+# The toy of the slide "Intelligence: Math grade, Physics grade, History grade": grade = mean +
+# loading * z + noise * e.
 SUBJECTS = ("mathematics", "physics", "history")
 GRADE_MEANS, GRADE_LOADINGS, GRADE_NOISE = (65.0, 60.0, 70.0), (12.0, 9.0, 5.0), (6.0, 8.0, 10.0)
 
 
 def draw_grades(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw n students: intelligence z ~ N(0, 1), float64 [n], and three grades in points, [n, 3], independent given z."""
+    """Draw n students: intelligence z ~ N(0, 1), float64 [n], and three grades in points, [n, 3],
+    independent given z."""
     means, loadings, noise = (
         torch.tensor(v, dtype=torch.float64) for v in (GRADE_MEANS, GRADE_LOADINGS, GRADE_NOISE)
     )

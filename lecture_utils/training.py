@@ -1,4 +1,5 @@
-"""Training: one loop and one record for all models; `fit` for AE, DAE and VAE; `trained`, cached."""
+"""Training: one loop and one record for all models; `fit` for AE, DAE and VAE; `trained`,
+cached."""
 
 import math
 import os
@@ -362,7 +363,8 @@ def _check_arguments(images, epochs, batch_size, learning_rate, pixels):
 def _check_images(images):
     if not isinstance(images, torch.Tensor):
         raise ValueError(
-            f"images are a {type(images).__name__}, expected a tensor: use torch.from_numpy(images)."
+            f"images are a {type(images).__name__}, expected a tensor: use "
+            "torch.from_numpy(images)."
         )
     if images.dim() != 2 or len(images) == 0:
         raise ValueError(

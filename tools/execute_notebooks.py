@@ -1,10 +1,11 @@
 """Execute notebooks in place and bring them into the form in which they are committed.
 
-usage: python tools/execute_notebooks.py [NOTEBOOK.ipynb ...]      (without arguments: all of notebooks/)
+usage: python tools/execute_notebooks.py [NOTEBOOK.ipynb ...]      (without arguments: all of
+notebooks/)
 
-Outputs are kept, widget views and widget state are not; the alt text of a figure is copied to its cell's metadata for
-the web edition; outputs of cells tagged hide-output and sources of cells tagged hide-input are saved
-collapsed; ids and metadata do not change from run to run.
+Outputs are kept, widget views and widget state are not; the alt text of a figure is copied to its
+cell's metadata for the web edition; outputs of cells tagged hide-output and sources of cells tagged
+hide-input are saved collapsed; ids and metadata do not change from run to run.
 """
 
 import argparse
@@ -55,7 +56,8 @@ def execute(path):
 
 
 def _export_readme_picture(notebook, path):
-    """Write the figure of the cell tagged readme-picture, if there is one, where README.md finds it."""
+    """Write the figure of the cell tagged readme-picture, if there is one, where README.md finds
+    it."""
     for cell in notebook.cells:
         if "readme-picture" in cell.metadata.get("tags", []):
             picture = Path(path).parent / "figures" / f"{Path(path).stem}.png"
@@ -64,7 +66,8 @@ def _export_readme_picture(notebook, path):
 
 
 def normalise(notebook):
-    """Make what is saved independent of the machine and of the run, as far as a notebook's format goes."""
+    """Make what is saved independent of the machine and of the run, as far as a notebook's format
+    goes."""
     notebook.metadata = nbformat.from_dict(
         METADATA | {k: v for k, v in notebook.metadata.items() if k == "celltoolbar"}
     )
@@ -90,13 +93,14 @@ def normalise(notebook):
 
 def _normalise_outputs(cell):
     cell.outputs = _merge_streams([o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})])
-    alts = [
-        o.metadata["image/png"]["alt"]
-        for o in cell.outputs
-        if "alt" in o.get("metadata", {}).get("image/png", {})
+    pictures = [
+        o.metadata["image/png"] for o in cell.outputs if "image/png" in o.get("metadata", {})
     ]
-    if alts:
-        cell.metadata["mystnb"] = {"image": {"alt": alts[0]}}
+    if pictures:
+        image = {"alt": pictures[0]["alt"]}
+        if "width" in pictures[0]:  # the web edition shows a figure at its page size, too
+            image["width"] = f"{pictures[0]['width']}px"
+        cell.metadata["mystnb"] = {"image": image}
     tags = cell.metadata.get("tags", [])
     hidden = {
         key: True

@@ -1,6 +1,8 @@
-"""Print the lowest version of every dependency that pyproject.toml allows, one a line, as constraints for pip.
+"""Print the lowest version of every dependency that pyproject.toml allows, one a line, as
+constraints for pip.
 
-usage: python tools/lowest_versions.py > lowest.txt; pip install --constraint lowest.txt --editable '.[test,tutorial]'
+usage: python tools/lowest_versions.py > lowest.txt; pip install --constraint lowest.txt --editable
+'.[test,tutorial]'
 """
 
 import tomllib
@@ -10,7 +12,8 @@ PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
 def lowest(project: dict) -> list[str]:
-    """Return "name==version" for each "name>=version" in pyproject.toml's table [project], extras included."""
+    """Return "name==version" for each "name>=version" in pyproject.toml's table [project], extras
+    included."""
     extras = project["optional-dependencies"].values()
     return [requirement.replace(">=", "==") for requirement in sum(extras, project["dependencies"])]
 

@@ -1,1 +1,2 @@
-"""The ipywidgets explorers: `shell`, and those of the toy problems (`toy`) and of MNIST (`mnist`)."""
+"""The ipywidgets explorers: `shell`, and those of the toy problems (`toy`) and of MNIST
+(`mnist`)."""

@@ -32,10 +32,11 @@ PATH = torch.linspace(0, 1, 11)  # and in those of an interpolation
 
 
 class PlanePicture:
-    """The latent plane with a marker at z, and what each of one or more decoders with such a plane makes of z.
+    """The latent plane with a marker at z, and what each of one or more decoders with such a plane
+    makes of z.
 
-    `models` and `codes` are dicts with the same names; the codes [N, 2] with labels [N] show where each model puts images.
-    All planes have the same scale, [-limit, limit] in both coordinates.
+    `models` and `codes` are dicts with the same names; the codes [N, 2] with labels [N] show where
+    each model puts images. All planes have the same scale, [-limit, limit] in both coordinates.
     """
 
     def __init__(self, models: dict, codes: dict, labels: torch.Tensor, limit: float):
@@ -81,7 +82,8 @@ class PlanePicture:
         )
         return Frame(
             self.picture.png(),
-            f"{where} with codes of test digits, a ring at z and a dashed circle round 95 % of N(0, I). "
+            f"{where} with codes of test digits, a ring at z and a dashed circle round 95 % of "
+            "N(0, I). "
             f"{'Right' if len(self.parts) == 1 else 'Below'}, z = ({z1:.1f}, {z2:.1f}) decoded. "
             + ". ".join(f"{name}: {text}" for name, text in zip(self.models, found))
             + ".",
@@ -89,7 +91,8 @@ class PlanePicture:
 
 
 class _MarkedPlane:
-    """The artists of one plane that move: cross-hairs with a ring at z, the digit, the words below it."""
+    """The artists of one plane that move: cross-hairs with a ring at z, the digit, the words below
+    it."""
 
     def __init__(self, plane, digit, size):
         self.lines = (
@@ -114,17 +117,19 @@ class _MarkedPlane:
 
 
 def latent_plane_explorer(model, codes: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return sliders for both coordinates of a 2-D latent space above the codes [N, 2] with a marker at z, and z decoded."""
+    """Return sliders for both coordinates of a 2-D latent space above the codes [N, 2] with a
+    marker at z, and z decoded."""
     return explorer(
         PlanePicture({"VAE": model}, {"VAE": codes}, labels, limit=4.3).draw, _plane_sliders(4)
     )
 
 
 def decoders_explorer(models: dict, codes: dict, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return sliders for a code of the latent plane above each 2-D model's plane, all on one scale, and its decoded digit.
+    """Return sliders for a code of the latent plane above each 2-D model's plane, all on one scale,
+    and its decoded digit.
 
-    `codes` {name: [N, 2]} with labels [N] show where each model puts the test images; the sliders reach as far as the
-    widest of these clouds.
+    `codes` {name: [N, 2]} with labels [N] show where each model puts the test images; the sliders
+    reach as far as the widest of these clouds.
     """
     limit = math.ceil(max(z.abs().quantile(0.995).item() for z in codes.values()))
     return explorer(PlanePicture(models, codes, labels, limit).draw, _plane_sliders(limit))
@@ -143,7 +148,8 @@ def _plane_sliders(limit):
 
 
 class TraversalPicture:
-    """One coordinate of the code of an image moved from -3 to 3: the digit, its change, the whole strip, and q(z_j|x).
+    """One coordinate of the code of an image moved from -3 to 3: the digit, its change, the whole
+    strip, and q(z_j|x).
 
     `images` [N, D] are binary, with labels [N].
     """
@@ -193,7 +199,8 @@ class TraversalPicture:
         )
 
     def draw(self, digit: int, unit: int, z: float) -> Frame:
-        """Draw row `digit` of the images with coordinate `unit` moved to z, and its whole traversal."""
+        """Draw row `digit` of the images with coordinate `unit` moved to z, and its whole
+        traversal."""
         mean, sigma = self.mu[digit, unit].item(), (self.logvar[digit, unit] / 2).exp().item()
         start, moved, *whole = traverse(
             self.model, self.mu[digit], unit, torch.cat([torch.tensor([mean, z]), TRAVERSAL])
@@ -209,17 +216,20 @@ class TraversalPicture:
         self.label.set(x=min(max(mean + sigma, -3.1), 1.3) + 0.12, text=f"q(z|x): {where}")
         return Frame(
             self.picture.png(),
-            f"Top: a {self.labels[digit]} decoded from its code, the same with unit {unit} at {z:.1f}, and the pixels that "
-            f"changed, {change.sum():.0f} of {len(change)} in sum. Below: the whole traversal from \u22123 to 3 with a frame at the "
+            f"Top: a {self.labels[digit]} decoded from its code, the same with unit {unit} at "
+            f"{z:.1f}, and the pixels that "
+            f"changed, {change.sum():.0f} of {len(change)} in sum. Below: the whole traversal "
+            "from \u22123 to 3 with a frame at the "
             f"present value, and q(z|x) of this unit, {where}, above the prior, 0 ± 1.",
         )
 
 
 def traversal_explorer(model, images: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return controls for a digit, a latent unit of a VAE and its value above the `TraversalPicture`.
+    """Return controls for a digit, a latent unit of a VAE and its value above the
+    `TraversalPicture`.
 
-    The units are sorted by their mean KL over the binary images [N, D] with labels [N]; their names state it in nats, and
-    whether they are active.
+    The units are sorted by their mean KL over the binary images [N, D] with labels [N]; their names
+    state it in nats, and whether they are active.
     """
     rows, units = first_of_each_digit(labels), named_units(model, images)
     return explorer(
@@ -238,7 +248,8 @@ def traversal_explorer(model, images: torch.Tensor, labels: torch.Tensor) -> ipy
 
 
 class InterpolationPicture:
-    """Two of the binary images [N, D] with labels [N], their blend at t by codes and by pixels, both ways with a frame at t."""
+    """Two of the binary images [N, D] with labels [N], their blend at t by codes and by pixels,
+    both ways with a frame at t."""
 
     def __init__(self, model, images: torch.Tensor, labels: torch.Tensor):
         self.model, self.images, self.labels = model, images, labels
@@ -276,7 +287,8 @@ class InterpolationPicture:
         self.picture = LivePicture(figure, [*self.digits, *self.strips, *self.frames])
 
     def draw(self, start: int, end: int, t: float) -> Frame:
-        """Draw the way from row `start` to row `end` of the images, at the share t of the second."""
+        """Draw the way from row `start` to row `end` of the images, at the share t of the
+        second."""
         pair = self.images[[start, end]]
         codes, pixels = interpolate(self.model, pair, torch.cat([PATH, torch.tensor([t])]))
         for image, digit in zip(self.digits, (pair[0], codes[-1], pixels[-1], pair[1])):
@@ -286,13 +298,17 @@ class InterpolationPicture:
             frame.set_x(t - 0.05)
         return Frame(
             self.picture.png(),
-            f"Top: a {self.labels[start]}, the blend of both codes at t = {t:.2f} decoded, the blend of both images' "
-            f"pixels, and a {self.labels[end]}. Below: both ways from t = 0 to 1, with a frame at the present t.",
+            f"Top: a {self.labels[start]}, the blend of both codes at t = {t:.2f} decoded, the "
+            "blend of both images' "(
+                f"pixels, and a {self.labels[end]}. Below: both ways from t = 0 to 1, with a "
+                "frame at the present t."
+            ),
         )
 
 
 def interpolation_explorer(model, images: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return controls for two of the binary images [N, D] with labels [N], and for t, above the `InterpolationPicture`."""
+    """Return controls for two of the binary images [N, D] with labels [N], and for t, above the
+    `InterpolationPicture`."""
     rows = [int(row) for digit in range(10) for row in (labels == digit).nonzero()[:2]]
     return explorer(
         InterpolationPicture(model, images[rows], labels[rows]).draw,
@@ -310,7 +326,8 @@ def interpolation_explorer(model, images: torch.Tensor, labels: torch.Tensor) ->
 
 
 class NoisePicture:
-    """One of the binary images [N, D] with labels [N], the same corrupted, and each model's reconstruction with its nats."""
+    """One of the binary images [N, D] with labels [N], the same corrupted, and each model's
+    reconstruction with its nats."""
 
     def __init__(self, models: dict, images: torch.Tensor, labels: torch.Tensor):
         self.models, self.images, self.labels = models, images, labels
@@ -338,7 +355,8 @@ class NoisePicture:
             text.set_text(f"{value:.0f} nats")
         return Frame(
             self.picture.png(),
-            f"A {self.labels[digit]}, the same image at noise {noise:.2f}, and its reconstructions, with the nats that the clean image "
+            f"A {self.labels[digit]}, the same image at noise {noise:.2f}, and its "
+            "reconstructions, with the nats that the clean image "
             "costs, \u2212log p(clean | code): "
             + ", ".join(f"{name} {value:.0f}" for name, value in zip(self.models, nats))
             + ".",
@@ -346,7 +364,8 @@ class NoisePicture:
 
 
 def noise_explorer(models: dict, images: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return controls for a digit of the binary images [N, D] with labels [N] and for the noise, above the `NoisePicture`."""
+    """Return controls for a digit of the binary images [N, D] with labels [N] and for the noise,
+    above the `NoisePicture`."""
     rows = first_of_each_digit(labels)
     return explorer(
         NoisePicture(models, images[rows], labels[rows]).draw,
@@ -366,7 +385,8 @@ def _digit_choice(labels, rows, value, description):
 
 
 def _choice(options, value, description):
-    """A slider over named options. In a Dropdown JupyterLab takes the arrow keys and digits for shortcuts of its own."""
+    """A slider over named options. In a Dropdown JupyterLab takes the arrow keys and digits for
+    shortcuts of its own."""
     return ipywidgets.SelectionSlider(options=options, value=value, description=description)
 
 

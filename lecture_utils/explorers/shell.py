@@ -17,24 +17,28 @@ from matplotlib.figure import Figure
 
 
 class Frame(NamedTuple):
-    """What an explorer shows for one setting of its controls: a picture as PNG bytes, and the same in words."""
+    """What an explorer shows for one setting of its controls: a picture as PNG bytes, and the same
+    in words."""
 
     png: bytes
     words: str
 
 
 def explorer(draw: Callable[..., Frame], controls: dict[str, ipywidgets.Widget]) -> ipywidgets.VBox:
-    """Return `controls` above a picture and its words, both replaced by ``draw(**values)`` when one of them moves.
+    """Return `controls` above a picture and its words, both replaced by ``draw(**values)`` when one
+    of them moves.
 
-    `controls` maps the parameters of `draw` to widgets with a `value`. The words stand below the picture as text, since
-    an Image widget has no alternative text (and its `tooltip` makes JupyterLab fail to draw it).
-    An Image widget is updated in place: unlike `interact`, it does not flicker and leaves nothing in the outputs.
-    No throttle is needed here: JupyterLab sends a control's next value, the newest one, only when the kernel is done
-    with the last, so a fast drag skips values instead of queueing them.
+    `controls` maps the parameters of `draw` to widgets with a `value`. The words stand below the
+    picture as text, since an Image widget has no alternative text (and its `tooltip` makes
+    JupyterLab fail to draw it). An Image widget is updated in place: unlike `interact`, it does not
+    flicker and leaves nothing in the outputs. No throttle is needed here: JupyterLab sends a
+    control's next value, the newest one, only when the kernel is done with the last, so a fast drag
+    skips values instead of queueing them.
     """
+    # Not stretched to the column.
     picture = ipywidgets.Image(
         format="png", layout={"align_self": "flex-start", "max_width": "100%"}
-    )  # not stretched to the column
+    )
     words = ipywidgets.HTML()
     for control in controls.values():
         control.style.description_width = "12em"  # the default cuts descriptions off
@@ -53,7 +57,8 @@ def explorer(draw: Callable[..., Frame], controls: dict[str, ipywidgets.Widget])
 
 @contextlib.contextmanager
 def _one_thread():
-    """Let torch compute on one thread: for a handful of digits, waking a second one takes longer than it saves."""
+    """Let torch compute on one thread: for a handful of digits, waking a second one takes longer
+    than it saves."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -63,9 +68,11 @@ def _one_thread():
 
 
 class LivePicture:
-    """A figure that is drawn once; after that only its `moving` artists are, which takes milliseconds.
+    """A figure that is drawn once; after that only its `moving` artists are, which takes
+    milliseconds.
 
-    Build it with matplotlib's own `Figure`, not with pyplot, which would keep a reference to it for ever.
+    Build it with matplotlib's own `Figure`, not with pyplot, which would keep a reference to it for
+    ever.
     """
 
     def __init__(self, figure: Figure, moving: list):
@@ -76,7 +83,8 @@ class LivePicture:
     def png(self, still: float | str = "") -> bytes:
         """Return the picture with the moving artists where they are now, as PNG bytes.
 
-        `still` names the state of everything else, such as the axis limits: each state's background is drawn only once.
+        `still` names the state of everything else, such as the axis limits: each state's background
+        is drawn only once.
         """
         if still not in self.backgrounds:
             self.canvas.draw()

@@ -19,7 +19,8 @@ X_LIMIT, MAX_SAMPLES, N_PATHS, ESTIMATE_RANGE = 1.2, 1000, 12, (-60, 90)
 
 
 class ToyGradients(NamedTuple):
-    """One-sample estimates of d/dx E[z^2] for given noise, each [L]; `score_function` is NaN where x = 0."""
+    """One-sample estimates of d/dx E[z^2] for given noise, each [L]; `score_function` is NaN where
+    x = 0."""
 
     z: torch.Tensor
     reparameterized: torch.Tensor
@@ -27,10 +28,12 @@ class ToyGradients(NamedTuple):
 
 
 def toy_gradients(x: float, epsilon: torch.Tensor) -> ToyGradients:
-    """Return z = x^2 + 2 + x^2 epsilon and both estimates of d/dx E[z^2] = 8x^3 + 8x for noise `epsilon` [L].
+    """Return z = x^2 + 2 + x^2 epsilon and both estimates of d/dx E[z^2] = 8x^3 + 8x for noise
+    `epsilon` [L].
 
-    Reparameterized: 2z dz/dx. Score function: z^2 d/dx log q(z|x), with d/dx log q = 2 (epsilon^2 + epsilon - 1) / x.
-    Slide "The Reparameterization Trick"; both formulas are derived in notebook 04.
+    Reparameterized: 2z dz/dx. Score function: z^2 d/dx log q(z|x), with d/dx log q = 2 (epsilon^2 +
+    epsilon - 1) / x. Slide "The Reparameterization Trick"; both formulas are derived in notebook
+    04.
     """
     z = x**2 + 2 + x**2 * epsilon
     score = 2 * (epsilon**2 + epsilon - 1) / x if x else torch.full_like(epsilon, math.nan)
@@ -38,10 +41,11 @@ def toy_gradients(x: float, epsilon: torch.Tensor) -> ToyGradients:
 
 
 def draw_reparameterization(x: float, n_samples: int) -> Frame:
-    """Draw the density q(z|x), samples on their paths z(x) for fixed noise, and both gradient estimates.
+    """Draw the density q(z|x), samples on their paths z(x) for fixed noise, and both gradient
+    estimates.
 
-    The noise is the same whatever x is, so moving x slides each sample along its path. Raises ValueError for x outside
-    [-1.2, 1.2] or n_samples outside 1..1000.
+    The noise is the same whatever x is, so moving x slides each sample along its path. Raises
+    ValueError for x outside [-1.2, 1.2] or n_samples outside 1..1000.
     """
     _require_range("x", x, -X_LIMIT, X_LIMIT)
     _require_range("n_samples", n_samples, 1, MAX_SAMPLES)
@@ -66,14 +70,18 @@ def draw_reparameterization(x: float, n_samples: int) -> Frame:
     score = f"{toy.score_function.mean():.1f}" if x else "undefined"
     return Frame(
         picture.png(),
-        f"Left, the density q(z|x) at x = {x:.2f} with samples on their paths z(x). Right, both estimates "
-        f"of the gradient from {n_samples} samples: "
-        f"{toy.reparameterized.mean():.1f} with the trick, {score} with the score function, {exact:.1f} exactly.",
+        f"Left, the density q(z|x) at x = {x:.2f} with samples on their paths z(x). Right, both "
+        "estimates "
+        f"of the gradient from {n_samples} samples: "(
+            f"{toy.reparameterized.mean():.1f} with the trick, {score} with the score function, "
+            f"{exact:.1f} exactly."
+        ),
     )
 
 
 def reparameterization_explorer() -> ipywidgets.VBox:
-    """Return notebook 04's explorer: sliders for x and the number of samples above `draw_reparameterization`."""
+    """Return notebook 04's explorer: sliders for x and the number of samples above
+    `draw_reparameterization`."""
     return explorer(
         draw_reparameterization,
         {
@@ -88,7 +96,8 @@ def reparameterization_explorer() -> ipywidgets.VBox:
 
 
 def _draw_estimate(artists, name, gradients):
-    """Place the mean of `gradients` [L], with plus or minus one standard error; say so where it is off the scale."""
+    """Place the mean of `gradients` [L], with plus or minus one standard error; say so where it is
+    off the scale."""
     mean = gradients.mean().item()
     error = gradients.std().item() / len(gradients) ** 0.5 if len(gradients) > 1 else 0.0
     column, (low, high) = artists[name].get_xdata()[0], ESTIMATE_RANGE
@@ -107,7 +116,8 @@ def _draw_estimate(artists, name, gradients):
 
 @functools.cache
 def _reparameterization_picture():
-    """Build the figure of `draw_reparameterization`: the fixed noise [1000], the moving artists by name, the picture."""
+    """Build the figure of `draw_reparameterization`: the fixed noise [1000], the moving artists by
+    name, the picture."""
     noise = torch.randn(
         MAX_SAMPLES, generator=torch.Generator().manual_seed(4), dtype=torch.float64
     )
@@ -157,15 +167,18 @@ MU_LIMIT, SIGMA_RANGE = 2.5, (0.25, 2.5)
 
 
 def kl_terms(mu: float, sigma: float) -> tuple[float, float]:
-    """Return the two terms of KL( N(mu, sigma^2) || N(0, 1) ) in nats: mu^2 / 2 and (sigma^2 - 1 - log sigma^2) / 2.
+    """Return the two terms of KL( N(mu, sigma^2) || N(0, 1) ) in nats: mu^2 / 2 and (sigma^2 - 1 -
+    log sigma^2) / 2.
 
-    Both are at least 0; the first pulls the mean to 0, the second the variance to 1. Slide "The Second Term".
+    Both are at least 0; the first pulls the mean to 0, the second the variance to 1. Slide "The
+    Second Term".
     """
     return mu**2 / 2, (sigma**2 - 1 - math.log(sigma**2)) / 2
 
 
 def kl_integrand(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
-    """Return q(z) log(q(z) / p(z)) for q = N(mu, sigma^2) and p = N(0, 1), same shape as z; its integral is the KL."""
+    """Return q(z) log(q(z) / p(z)) for q = N(mu, sigma^2) and p = N(0, 1), same shape as z; its
+    integral is the KL."""
     log_ratio = -math.log(sigma) - ((z - mu) / sigma) ** 2 / 2 + z**2 / 2
     return _normal_density(z, mu, sigma) * log_ratio
 
@@ -193,7 +206,8 @@ def draw_kl(mu: float, sigma: float) -> Frame:
         artists[f"{name} label"].set(y=height + 0.1, text=f"{height:.2f}")
     return Frame(
         picture.png(still=top),
-        f"Left, q with mean {mu:.2f} and standard deviation {sigma:.2f}, and p, above the integrand "
+        f"Left, q with mean {mu:.2f} and standard deviation {sigma:.2f}, and p, above the "
+        "integrand "
         "q log(q/p). Right, the two terms of the KL and their sum: "
         f"{mean_term:.2f} + {spread_term:.2f} = {mean_term + spread_term:.2f} nats.",
     )
