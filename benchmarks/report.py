@@ -10,8 +10,9 @@ import hashlib
 import os
 from pathlib import Path
 
-import records
 from lecture_utils import pretrained
+
+import records
 
 ROOT = Path(__file__).parents[1]
 FIGURES = Path(__file__).parent / "figures"

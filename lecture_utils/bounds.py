@@ -7,14 +7,14 @@ Every value is per example, in nats: shape [B].
 
 import math
 
-import torch
-
 from lecture_utils.objectives import (
     gaussian_kl,
     gaussian_log_density,
     reparameterize,
     standard_normal_log_density,
 )
+
+import torch
 
 
 def negative_elbo(model, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:

@@ -21,10 +21,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lecture_utils.data import user_cache
+
 import torch
 from torch import nn
-
-from lecture_utils.data import user_cache
 
 CACHE_DIR = Path(__file__).resolve().parents[1] / ".cache"
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)

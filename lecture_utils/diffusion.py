@@ -6,9 +6,6 @@ because the weights that would make it nats are left out.
 
 import math
 
-import torch
-from torch import nn
-
 from lecture_utils.objectives import gaussian_kl, reparameterize
 from lecture_utils.training import (
     LOOK_EVERY,
@@ -19,6 +16,9 @@ from lecture_utils.training import (
     training_loop,
     updater,
 )
+
+import torch
+from torch import nn
 
 
 class NoiseSchedule:

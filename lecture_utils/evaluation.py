@@ -6,10 +6,10 @@ All walk over a data set in batches (`_batches`), on the model's device, with on
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
-
 from lecture_utils import bounds
 from lecture_utils.objectives import reparameterize
+
+import torch
 
 
 class Estimate(NamedTuple):

@@ -3,12 +3,12 @@ features."""
 
 import functools
 
+from lecture_utils import data
+from lecture_utils.training import fit_classifier, trained
+
 import numpy as np
 import torch
 from torch import nn
-
-from lecture_utils import data
-from lecture_utils.training import fit_classifier, trained
 
 CHUNK = 1000  # images looked at in one piece
 

@@ -1,9 +1,5 @@
 """The small GAN of notebook 09, a preview of Lecture 12. Losses are per example, [B], in nats."""
 
-import torch
-import torch.nn.functional as F
-from torch import nn
-
 from lecture_utils.data import to_grey
 from lecture_utils.training import (
     LOOK_EVERY,
@@ -14,6 +10,10 @@ from lecture_utils.training import (
     training_loop,
     updater,
 )
+
+import torch
+import torch.nn.functional as F
+from torch import nn
 
 
 class GanGenerator(nn.Module):

@@ -1,11 +1,11 @@
 """Walks through a latent space: decode a code, move one coordinate, blend two images, add noise."""
 
-import numpy as np
-import torch
-
 from lecture_utils.evaluation import active_units, codes_of
 from lecture_utils.models import corrupt
 from lecture_utils.objectives import bernoulli_log_likelihood, gaussian_kl
+
+import numpy as np
+import torch
 
 
 @torch.no_grad()

@@ -7,12 +7,12 @@ characteristics. One component is the model of independent pixels.
 
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-
 from lecture_utils import evaluation
 from lecture_utils.cache import cached
 from lecture_utils.data import MNIST, binary_test_set, to_grey
+
+import torch
+import torch.nn.functional as F
 
 CHUNK = 5000  # images in an E-step at a time
 PSEUDO_COUNT = (

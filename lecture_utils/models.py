@@ -11,10 +11,10 @@ the same shared weights. What every bound and the training use of a model is its
 
 from typing import NamedTuple
 
+from lecture_utils.objectives import bernoulli_log_likelihood, gaussian_kl, reparameterize
+
 import torch
 from torch import nn
-
-from lecture_utils.objectives import bernoulli_log_likelihood, gaussian_kl, reparameterize
 
 
 class LossTerms(NamedTuple):

@@ -4,11 +4,11 @@ trained them."""
 import json
 from pathlib import Path
 
+from lecture_utils import models
+
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-
-from lecture_utils import models
 
 NAMES = ("vae", "iwae")
 FOLDER = Path(__file__).resolve().parent / "weights"

@@ -7,10 +7,10 @@ not need it.
 
 from typing import NamedTuple
 
+from lecture_utils.data import MNIST, to_grey
+
 import torch
 from sklearn.decomposition import PCA
-
-from lecture_utils.data import MNIST, to_grey
 
 
 class PlanarDigits(NamedTuple):

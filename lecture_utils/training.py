@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
+from lecture_utils import bounds, data
+from lecture_utils.cache import cached
+
 import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
-
-from lecture_utils import bounds, data
-from lecture_utils.cache import cached
 
 LOOK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
 

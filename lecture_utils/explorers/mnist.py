@@ -6,12 +6,6 @@ a picture of it in milliseconds (and says the same in words), and a shell of con
 
 import math
 
-import ipywidgets
-import numpy as np
-import torch
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-
 from lecture_utils.explorers.shell import Frame, LivePicture, explorer
 from lecture_utils.latent_space import (
     decoded,
@@ -23,6 +17,12 @@ from lecture_utils.latent_space import (
     traverse,
 )
 from lecture_utils.plotting import COLORS, digit_panel
+
+import ipywidgets
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 TRAVERSAL = torch.linspace(-3, 3, 13)  # positions of the digits in the strip of a traversal
 PATH = torch.linspace(0, 1, 11)  # and in those of an interpolation

@@ -4,14 +4,14 @@ import functools
 import math
 from typing import NamedTuple
 
+from lecture_utils.explorers.shell import Frame, LivePicture, explorer
+from lecture_utils.plotting import COLORS
+
 import ipywidgets
 import numpy as np
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-
-from lecture_utils.explorers.shell import Frame, LivePicture, explorer
-from lecture_utils.plotting import COLORS
 
 # --- Notebook 04: q(z|x) = N(x^2 + 2, x^4), f(z) = z^2 ---
 
