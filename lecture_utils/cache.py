@@ -26,7 +26,7 @@ from lecture_utils.data import user_cache
 import torch
 from torch import nn
 
-CACHE_DIR = Path(__file__).resolve().parents[1] / ".cache"
+CHECKOUT = Path(__file__).resolve().parents[1]
 NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -55,8 +55,11 @@ def cached(
 
 
 def cache_dir() -> Path:
-    """Return the folder of the trained models: ``LECTURE_CACHE``, else ``.cache/``."""
-    return Path(os.environ.get("LECTURE_CACHE") or CACHE_DIR)
+    """Return the folder of the trained models: ``LECTURE_CACHE``, else ``.cache/`` in the checkout."""
+    if chosen := os.environ.get("LECTURE_CACHE"):
+        return Path(chosen)
+    is_checkout = (CHECKOUT / "pyproject.toml").exists()  # else: an installed package
+    return CHECKOUT / ".cache" if is_checkout else user_cache() / "models"
 
 
 def _folders() -> Iterator[Path]:

@@ -57,7 +57,9 @@ def load_mnist(root: str | Path | None = None) -> MNIST:
             f"There is no folder {named}. Let root, or the environment variable LECTURE_DATA, name "
             "the folder that holds MNIST/raw, or leave it out."
         )
-    root = _unpacked_root(Path(named or DATA_DIR))
+    # An installed package has no data/ beside it: its data are downloaded into the user's cache.
+    default = DATA_DIR if DATA_DIR.is_dir() else user_cache()
+    root = _unpacked_root(Path(named or default))
     train = datasets.MNIST(root, train=True)
     test = datasets.MNIST(root, train=False)
     return MNIST(train.data.flatten(1), train.targets, test.data.flatten(1), test.targets)
