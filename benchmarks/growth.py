@@ -85,10 +85,8 @@ def run_point(what, value):
 
     with PeakMemory() as memory:
         first = seconds_of(work)
-    return {
-        "seconds": min(first, seconds_of(work)),
-        "megabytes": memory.megabytes,
-    }  # what the first took may be there for the second
+    # Memory of the first time only: what it took may be there for the second.
+    return {"seconds": min(first, seconds_of(work)), "megabytes": memory.megabytes}
 
 
 def seconds_of(work):
@@ -100,15 +98,12 @@ def seconds_of(work):
 def slopes(points):
     """How seconds and megabytes grow along the points of one curve."""
     doublings = [math.log2(point["value"]) for point in points]
+    time_slope = linear_regression(doublings, [math.log2(point["seconds"]) for point in points])
+    memory_slope = linear_regression(doublings, [point["megabytes"] for point in points])
     return {
-        "slope of time": round(
-            linear_regression(doublings, [math.log2(point["seconds"]) for point in points]).slope, 2
-        ),
-        "memory per doubling (MB)": round(
-            linear_regression(doublings, [point["megabytes"] for point in points]).slope, 1
-        )
-        + 0.0,
-    }  # no "-0.0"
+        "slope of time": round(time_slope.slope, 2),
+        "memory per doubling (MB)": round(memory_slope.slope, 1) or 0.0,  # never -0.0
+    }
 
 
 def series(processes, what, values):

@@ -39,7 +39,7 @@ class MNIST(NamedTuple):
 
 class DataError(RuntimeError):
     """The MNIST files are missing, damaged, or cannot be unpacked. The message names the file and
-    the mend."""
+    the fix."""
 
 
 def load_mnist(root: str | Path | None = None) -> MNIST:

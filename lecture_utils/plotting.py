@@ -1,5 +1,5 @@
-"""One style for all figures, the palette with its fixed meanings, and the figures that two
-notebooks share.
+"""One style for all figures, the palette with its fixed meanings, and the figures that are used
+often or would be long on a page.
 
 Each figure function takes data and returns a matplotlib Figure; `show` displays it with its
 alternative text.

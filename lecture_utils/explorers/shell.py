@@ -78,18 +78,18 @@ class LivePicture:
     def __init__(self, figure: Figure, moving: list):
         self.canvas, self.moving, self.backgrounds = FigureCanvasAgg(figure), moving, {}
         for artist in moving:
-            artist.set_animated(True)  # left out of the still background
+            artist.set_animated(True)  # left out of the background
 
-    def png(self, still: float | str = "") -> bytes:
+    def png(self, background_key: float | str = "") -> bytes:
         """Return the picture with the moving artists where they are now, as PNG bytes.
 
-        `still` names the state of everything else, such as the axis limits: each state's background
-        is drawn only once.
+        `background_key` names the state of everything else, such as the axis limits: each state's
+        background is drawn only once.
         """
-        if still not in self.backgrounds:
+        if background_key not in self.backgrounds:
             self.canvas.draw()
-            self.backgrounds[still] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
-        self.canvas.restore_region(self.backgrounds[still])
+            self.backgrounds[background_key] = self.canvas.copy_from_bbox(self.canvas.figure.bbox)
+        self.canvas.restore_region(self.backgrounds[background_key])
         for artist in self.moving:
             self.canvas.figure.draw_artist(artist)
         buffer = io.BytesIO()

@@ -104,11 +104,11 @@ def _draw_estimate(artists, name, gradients):
     artists[name].set_ydata([np.clip(mean, low + 4, high - 4)])
     artists[name].set_marker("^" if mean > high else "v" if mean < low else "o")
     artists[f"{name} error"].set_segments(
-        [[(column, mean - error), (column, mean + error)]] if mean == mean else []
+        [[(column, mean - error), (column, mean + error)]] if not math.isnan(mean) else []
     )
     text = (
         "undefined"
-        if mean != mean
+        if math.isnan(mean)
         else f"{mean:.1f}" + (f" ± {error:.1f}" if len(gradients) > 1 else "")
     )
     artists[f"{name} label"].set_text(text)
@@ -205,7 +205,7 @@ def draw_kl(mu: float, sigma: float) -> Frame:
         artists[name].set_height(height)
         artists[f"{name} label"].set(y=height + 0.1, text=f"{height:.2f}")
     return Frame(
-        picture.png(still=top),
+        picture.png(background_key=top),
         f"Left, q with mean {mu:.2f} and standard deviation {sigma:.2f}, and p, above the "
         "integrand "
         "q log(q/p). Right, the two terms of the KL and their sum: "
