@@ -55,7 +55,7 @@ def cached(
 
 
 def cache_dir() -> Path:
-    """Return the folder of the trained models: ``LECTURE_CACHE``, else the checkout's ``.cache/``."""
+    """Return the folder of trained models: ``LECTURE_CACHE``, else the checkout's ``.cache/``."""
     if chosen := os.environ.get("LECTURE_CACHE"):
         return Path(chosen)
     is_checkout = (CHECKOUT / "pyproject.toml").exists()  # else: an installed package
