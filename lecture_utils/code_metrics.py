@@ -7,6 +7,7 @@ train without it.
 
 import math
 
+import sklearn
 import torch
 from scipy.special import hyp1f1
 from sklearn.linear_model import LogisticRegression
@@ -39,9 +40,11 @@ def knn_accuracy(
     """Return the test accuracy of the majority among the nearest codes [N, J] (Euclidean) with
     labels [N]."""
     neighbours = KNeighborsClassifier(n_neighbors, algorithm="brute")
-    return neighbours.fit(codes.numpy(), labels.numpy()).score(
-        test_codes.numpy(), test_labels.numpy()
-    )
+    # All distances at once would fill a gigabyte.
+    with sklearn.config_context(working_memory=64):
+        return neighbours.fit(codes.numpy(), labels.numpy()).score(
+            test_codes.numpy(), test_labels.numpy()
+        )
 
 
 def silhouette(codes: torch.Tensor, labels: torch.Tensor, n: int = 2000, seed: int = 0) -> float:
