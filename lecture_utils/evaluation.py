@@ -61,7 +61,7 @@ def mean_log_likelihood(model, x: torch.Tensor, n_samples: int = 100, seed: int 
     """
     parts = [
         bounds.importance_weighted_bound(model, batch, n_samples, generator).cpu()
-        for batch, generator in _batches(model, x, seed, size=200)
+        for batch, generator in _batches(model, x, seed, size=100)
     ]
     return mean_and_error(torch.cat(parts))
 
