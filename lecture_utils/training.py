@@ -216,10 +216,11 @@ def training_loop(
     """
     history, start = History({}), time.perf_counter()
     bar = tqdm(total=n_steps, disable=not progress, leave=False, unit="step")
-    total, count = None, 0
+    total, count, done = None, 0, 0
     try:
-        for done in range(1, n_steps + 1):
+        while done < n_steps:
             losses = step()
+            done += 1
             sums = torch.stack([values.detach().sum() for values in losses.values()])
             batch = len(next(iter(losses.values())))
             total, count = (sums if total is None else total + sums), count + batch
@@ -237,7 +238,7 @@ def training_loop(
     except KeyboardInterrupt:
         history.interrupted = True
         print(
-            f"Interrupted after {bar.n} of {n_steps} steps. The model is usable as it is. To train "
+            f"Interrupted after {done} of {n_steps} steps. The model is usable as it is. To train "
             "in full, build it anew and train again; another call with this model goes on from "
             "here, with a new cycle of the learning rate."
         )
