@@ -82,11 +82,3 @@ def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> floa
     cross = np.sqrt(np.linalg.eigvalsh(root_a @ cov_b @ root_a).clip(min=0)).sum()
     difference = a.mean(axis=0) - b.mean(axis=0)
     return float(difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
-
-
-def _in_chunks(function, model, x, seed, chunk=CHUNK):
-    """Apply function(batch, generator) to x in chunks on the model's device, and join the results
-    on the CPU."""
-    device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
-    return torch.cat([function(batch.to(device), generator).cpu() for batch in x.split(chunk)])
