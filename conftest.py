@@ -1,82 +1,111 @@
-"""What every test run needs: an empty model cache of its own, and the exercises' solutions run after their notebook."""
+"""What every test run needs: a model cache of its own, an order, the exercises' solutions.
+
+Under pytest-xdist (`-n 2 --dist loadgroup`) a file's tests stay together on one worker, as the
+cells of a notebook must. No test waits for a test of another worker.
+"""
 
 import collections
+import importlib
 import os
-import re
 import shutil
-import threading
+import tempfile
 from pathlib import Path
 
 import nbformat
+import pytest
 from nbval.plugin import IPyNbCell
 
-pytest_plugins = ["tests.started_early"]
-CACHE = Path(__file__).parent / ".cache" / "tests"
-BROWSER_TESTS = Path(__file__).parent / "tests" / "browser"
-SOLUTION = re.compile(r"<details>\s*<summary>.*?</summary>(.*?)</details>", re.DOTALL)
-CODE_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+TESTS = Path(__file__).parent / "tests"
+LONGEST_FIRST = (
+    "07",
+    "01",
+    "09",
+    "08",
+    "06",
+    "10",
+    "02",
+    "03",
+)  # so that none is left over at the end
+MARKERS = (
+    "slow: a unit test that `make check` leaves out and `make test` runs",
+    "quick: a unit test that is not slow (set by conftest.py)",
+    "matrix: a case of a long matrix, run by a make target of its own",
+)
 
 
 def pytest_configure(config):
-    """Start with an empty cache, so that a run proves what a fresh clone does; the notebooks' kernels inherit it."""
-    if not hasattr(config, "workerinput"):  # under pytest-xdist only the parent process empties it
-        shutil.rmtree(CACHE, ignore_errors=True)
-    os.environ["LECTURE_CACHE"] = str(CACHE)
-    # Notebooks, browsers and what was started early run beside each other, two at a time: each gets its share of the cores.
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2))
-    )  # before torch is imported
-    config.addinivalue_line(
-        "markers",
-        "before_notebooks: a browser test that runs before the notebooks, to start the readers beside them",
-    )
+    """Start with an empty cache, so that a run proves what a fresh clone does.
+
+    The notebooks' kernels and the workers of pytest-xdist inherit it. Notebooks run side by side,
+    one on each worker: each gets its share of the cores.
+    """
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    if hasattr(config, "workerinput"):
+        return
+    config.cache_of_this_run = tempfile.mkdtemp(prefix="lecture-tests-")
+    os.environ["LECTURE_CACHE"] = config.cache_of_this_run
+    os.environ.pop("LECTURE_SHARED_CACHE", None)
+    share = (os.cpu_count() or 1) // max(1, len(config.getoption("tx", None) or []))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))  # before torch is imported
 
 
-def solutions(notebook):
-    """The code of the folded solutions of a notebook, in order."""
-    return [
-        "\n".join(CODE_BLOCK.findall(folded))
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for folded in SOLUTION.findall(cell.source)
-        if CODE_BLOCK.search(folded)
-    ]
+def pytest_unconfigure(config):
+    """Delete this run's cache."""
+    if hasattr(config, "cache_of_this_run"):
+        shutil.rmtree(config.cache_of_this_run, ignore_errors=True)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Put the tests in order, and each folded solution behind its notebook."""
+    """Mark and order the tests, and put each folded solution behind its notebook."""
+    for item in items:
+        if TESTS / "unit" in item.path.parents and not item.get_closest_marker("slow"):
+            item.add_marker("quick")
     items.sort(key=turn)  # a stable sort: all else stays in order
     add_solutions(items)
-
-
-def pytest_collection_finish(session):
-    """Give each notebook of the run an event that says that its cells have all been run."""
-    session.config.has_run = {
-        item.path: threading.Event() for item in session.items if isinstance(item, IPyNbCell)
-    }
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(
+                pytest.mark.xdist_group(item.path.relative_to(item.config.rootpath).as_posix())
+            )
+    result = yield  # here others deselect, shuffle, or put what failed last first
+    keep_cells_in_order(items)
+    return result
 
 
 def turn(item):
-    """First the notebooks; then the unit tests, while browsers still read the notebooks; then the tests of what they read.
+    """First the notebooks, the longest before the others; then browsers; then all else.
 
-    One browser test comes before all and starts the readers: beside nbval they read each notebook that it is done with, on
-    the models that it trained.
+    A browser test that reads a notebook finds the models that it trained in the cache.
     """
     if isinstance(item, IPyNbCell):
-        return 1
-    if BROWSER_TESTS in item.path.parents:
-        return 0 if item.get_closest_marker("before_notebooks") else 3
-    return 2
+        places = [
+            place for place, start in enumerate(LONGEST_FIRST) if item.path.name.startswith(start)
+        ]
+        return 0, *(places or [len(LONGEST_FIRST)])
+    return (1, 0) if TESTS / "browser" in item.path.parents else (2, 0)
 
 
-def pytest_runtest_teardown(item, nextitem):
-    """Set the event of a notebook behind its last cell."""
-    if isinstance(item, IPyNbCell) and (nextitem is None or nextitem.path != item.path):
-        item.config.has_run[item.path].set()
+def keep_cells_in_order(items):
+    """Let the cells of a notebook follow each other as they stand in it, whatever shuffled them."""
+    cells = collections.defaultdict(list)
+    for item in items:
+        if isinstance(item, IPyNbCell):
+            cells[item.path].append(item)
+    ordered = []
+    for item in items:
+        if not isinstance(item, IPyNbCell):
+            ordered.append(item)
+        elif item.path in cells:  # the first of its notebook
+            ordered += sorted(cells.pop(item.path), key=lambda cell: cell.cell_num)
+    items[:] = ordered
 
 
 def add_solutions(items):
     """Run each folded solution in its notebook's kernel, as one more cell behind the last."""
+    from tests.notebooks.reading import solutions
+
     for position in reversed(range(len(items))):
         item = items[position]
         is_last = position + 1 == len(items) or items[position + 1].parent is not item.parent
@@ -93,3 +122,77 @@ def add_solutions(items):
                         options=collections.defaultdict(bool),
                     ),
                 )
+
+
+# ------------------------------------------------------------------------------------ fixtures
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """MNIST (lecture_utils.data.MNIST)."""
+    from lecture_utils import data
+
+    return data.load_mnist()
+
+
+@pytest.fixture
+def images():
+    """Made-up images, uint8 [300, 20]."""
+    from tests.helpers import random_images
+
+    return random_images()
+
+
+@pytest.fixture
+def one_thread():
+    """Sums over several threads may be added in another order; with one, runs are equal."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder of this test's own; the user's cache lies beside it."""
+    monkeypatch.setenv("LECTURE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """A list that grows by one with every training that `training.trained` had to do."""
+    from lecture_utils import training
+
+    runs, look_up = [], training.cached
+
+    def cached(name, depends_on, compute, *keep):
+        return look_up(name, depends_on, lambda: runs.append(name) or compute(), *keep)
+
+    monkeypatch.setattr(training, "cached", cached)
+    return runs
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The folder that the web edition was built in, and the finished process that built it."""
+    from tests.project import site
+
+    return site.build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="session")
+def site(built):
+    """The folder with the pages of the web edition."""
+    folder, process = built
+    assert process.returncode == 0, process.stderr
+    return folder / "html"
+
+
+@pytest.fixture(scope="session")
+def graded(tmp_path_factory):
+    """The graded submissions (test_tutorial.Graded)."""
+    return importlib.import_module("tests.test_tutorial").grade(tmp_path_factory.mktemp("graded"))

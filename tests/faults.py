@@ -1,4 +1,4 @@
-"""Real faults of the file system, for tests: a folder that cannot be written, and a disk with room for small files only."""
+"""Real faults of the file system, for tests: what may not be written, and what may not be read."""
 
 import contextlib
 import ctypes
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-DAC_OVERRIDE = 1 << 1  # the Linux capability by which root may write where permissions forbid it
+# The Linux capabilities by which root may write, and read, where permissions forbid it.
+DAC_OVERRIDE, DAC_READ_SEARCH = 1 << 1, 1 << 2
 
 
 class _Header(ctypes.Structure):
@@ -17,28 +18,45 @@ class _Header(ctypes.Structure):
 
 
 class _Capabilities(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable", *"ABC")]
+    _fields_ = [
+        (name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable", *"ABC")
+    ]
 
 
 @contextlib.contextmanager
 def unwritable(*folders):
     """Make folders read-only for this thread, also if it is root's."""
+    with _modes(0o555, folders):
+        yield
+
+
+@contextlib.contextmanager
+def unreadable(*files):
+    """Make files unreadable for this thread, also if it is root's."""
+    with _modes(0o000, files):
+        yield
+
+
+@contextlib.contextmanager
+def _modes(mode, paths):
+    """Give files or folders a mode, and bind this thread to it."""
     if os.name == "nt":
-        pytest.skip("permissions of folders bind on POSIX")
-    modes = {folder: stat.S_IMODE(Path(folder).stat().st_mode) for folder in folders}
-    for folder in folders:
-        Path(folder).chmod(0o555)
+        pytest.skip("permissions bind on POSIX")
+    modes = {path: stat.S_IMODE(Path(path).stat().st_mode) for path in paths}
+    for path in paths:
+        Path(path).chmod(mode)
     try:
         with _bound_by_permissions():
             yield
     finally:
-        for folder, mode in modes.items():
-            Path(folder).chmod(mode)
+        for path, before in modes.items():
+            if Path(path).exists():
+                Path(path).chmod(before)
 
 
 @contextlib.contextmanager
 def _bound_by_permissions():
-    """Lay down root's right to write everywhere, in this thread."""
+    """Lay down root's right to write and read everywhere, in this thread."""
     if os.geteuid() != 0:
         yield
         return
@@ -47,21 +65,9 @@ def _bound_by_permissions():
     libc, header, held = ctypes.CDLL(None, use_errno=True), _Header(0x20080522, 0), _Capabilities()
     assert libc.capget(ctypes.byref(header), ctypes.byref(held)) == 0
     bound = _Capabilities.from_buffer_copy(held)
-    bound.effective &= ~DAC_OVERRIDE
+    bound.effective &= ~(DAC_OVERRIDE | DAC_READ_SEARCH)
     assert libc.capset(ctypes.byref(header), ctypes.byref(bound)) == 0
     try:
         yield
     finally:
         assert libc.capset(ctypes.byref(header), ctypes.byref(held)) == 0
-
-
-@contextlib.contextmanager
-def small_files_only(limit=1_000_000):
-    """Refuse to let any file grow beyond `limit` bytes: writing then fails as on a full disk, with an OSError in mid-file."""
-    resource = pytest.importorskip("resource", reason="there are no such limits on Windows")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -10,10 +10,14 @@ from . import lab
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = bool(os.environ.get("LECTURE_REQUIRE_BROWSER"))
-HOW_TO_INSTALL = ("The browser tests need Chromium or Chrome, and the package playwright. On Debian and Ubuntu: "
-                  "sudo apt install chromium. Elsewhere: .venv/bin/playwright install chromium.")
+HOW_TO_INSTALL = (
+    "The browser tests need Chromium or Chrome, and the package playwright. On Debian and Ubuntu: "
+    "sudo apt install chromium. Elsewhere: .venv/bin/playwright install chromium."
+)
 SETTINGS = {
-    "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # all cells are in the page, not only those in view
+    "@jupyterlab/notebook-extension:tracker": {
+        "windowingMode": "none"
+    },  # all cells are in the page, not only those in view
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 

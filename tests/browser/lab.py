@@ -17,7 +17,6 @@ try:
 except ImportError:  # then the browser tests are skipped
     sync_playwright = None
 
-READERS = 2  # notebooks read at the same time
 LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"  # no page may need the network
 RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on two cores
 READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
@@ -51,16 +50,35 @@ def jupyterlab(folder: Path, scratch: Path, settings: dict):
         file = scratch / "settings" / (plugin.replace(":", "/") + ".jupyterlab-settings")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values), encoding="utf-8")
-    places = {f"JUPYTER_{place}_DIR": str(scratch / place.lower()) for place in ("CONFIG", "DATA", "RUNTIME")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port=0",
-               f"--ServerApp.root_dir={folder}", f"--LabApp.user_settings_dir={scratch / 'settings'}",
-               f"--LabApp.workspaces_dir={scratch / 'workspaces'}", "--LabApp.expose_app_in_browser=True",
-               "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-               "--LabApp.extension_manager=readonly"]  # the last three: nothing asks the network for anything
+    places = {
+        f"JUPYTER_{place}_DIR": str(scratch / place.lower())
+        for place in ("CONFIG", "DATA", "RUNTIME")
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        "--port=0",
+        f"--ServerApp.root_dir={folder}",
+        f"--LabApp.user_settings_dir={scratch / 'settings'}",
+        f"--LabApp.workspaces_dir={scratch / 'workspaces'}",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.extension_manager=readonly",
+    ]  # the last three: nothing asks the network for anything
     log = scratch / "jupyterlab.log"
     with open(log, "wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=scratch,
-                                   env=os.environ | places | {"IPYTHONDIR": str(scratch / "ipython")})
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=output,
+            cwd=scratch,
+            env=os.environ | places | {"IPYTHONDIR": str(scratch / "ipython")},
+        )
     try:
         yield Server(*_address(process, scratch / "runtime", log), folder)
     finally:
@@ -173,16 +191,18 @@ class Move(NamedTuple):
 
 
 @contextmanager
-def jupyterlab_page(browser_path: str, server: Server):
-    """A page of JupyterLab in a browser of its own, in which one notebook after another can be opened."""
-    with headless(browser_path) as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+def jupyterlab_page(browser, server: Server):
+    """A page of JupyterLab, in which a notebook can be opened."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    try:
         page.add_init_script(JAVASCRIPT)
-        # In a workspace of its own: from one that two readers share, a page can restore the other's notebook, and its kernel.
+        # In a workspace of its own: from a shared one a page can restore another's notebook.
         page.goto(f"{server.url}lab/workspaces/{uuid.uuid4()}?token={server.token}")
         page.wait_for_function("() => lecture.app()?.started", timeout=1000 * READY)
         page.evaluate("lecture.app().restored.then(() => null)")
         yield page
+    finally:
+        page.close()
 
 
 class Notebook:
@@ -190,8 +210,12 @@ class Notebook:
 
     def __init__(self, page, name: str):
         self.page, self.console = page, []
-        self.listeners = {"pageerror": lambda error: self.console.append(f"uncaught: {error}"),
-                          "console": lambda message: message.type == "error" and self.console.append(message.text)}
+        self.listeners = {
+            "pageerror": lambda error: self.console.append(f"uncaught: {error}"),
+            "console": lambda message: (
+                message.type == "error" and self.console.append(message.text)
+            ),
+        }
         for event, listener in self.listeners.items():
             page.on(event, listener)
         page.evaluate("name => { lecture.bars = []; lecture.open(name); }", name)
@@ -215,14 +239,23 @@ class Notebook:
     def move_controls(self) -> list[list[Move]]:
         """Reach every slider and menu of every explorer with the Tab key, and press an arrow key on it."""
         explorers = self.page.locator(".jp-OutputArea-output:has(img.widget-image)")
-        return [self._move_controls_of(explorers.nth(number)) for number in range(explorers.count())]
+        return [
+            self._move_controls_of(explorers.nth(number)) for number in range(explorers.count())
+        ]
 
     def _move_controls_of(self, explorer):
-        explorer.locator("xpath=ancestor::*[contains(@class, 'jp-CodeCell')]").locator(".jp-InputPrompt").first.click()
-        return [self._move(control, explorer) for control in explorer.locator("[role=slider], select").all()]
+        explorer.locator("xpath=ancestor::*[contains(@class, 'jp-CodeCell')]").locator(
+            ".jp-InputPrompt"
+        ).first.click()
+        return [
+            self._move(control, explorer)
+            for control in explorer.locator("[role=slider], select").all()
+        ]
 
     def _move(self, control, explorer):
-        name = control.evaluate("control => control.closest('.jupyter-widgets').querySelector('.widget-label').innerText")
+        name = control.evaluate(
+            "control => control.closest('.jupyter-widgets').querySelector('.widget-label').innerText"
+        )
         reached = self._tab_to(control)
         control.focus()
         picture = explorer.locator("img.widget-image").first
@@ -230,8 +263,14 @@ class Notebook:
         picture.evaluate("image => lecture.startWatch(image)")
         self.page.keyboard.press(control.evaluate("control => lecture.arrow(control)"))
         milliseconds = self.page.evaluate("lecture.milliseconds")
-        return Move(name, reached, milliseconds, before != picture.evaluate("image => lecture.bytes(image)"),
-                    control.evaluate("control => control === document.activeElement"), explorer.locator("img").count())
+        return Move(
+            name,
+            reached,
+            milliseconds,
+            before != picture.evaluate("image => lecture.bytes(image)"),
+            control.evaluate("control => control === document.activeElement"),
+            explorer.locator("img").count(),
+        )
 
     def _tab_to(self, control, presses=10):
         for _ in range(presses):
@@ -249,27 +288,38 @@ class Notebook:
 
     def wait_for_cell(self, number: int, before: int):
         """Wait until the code cell has been run again, after it had the execution count `before`."""
-        self.wait(f"lecture.status() === 'idle' && ![null, {before}].includes(lecture.cells()[{number}].executionCount)", READY)
+        self.wait(
+            f"lecture.status() === 'idle' && ![null, {before}].includes(lecture.cells()[{number}].executionCount)",
+            READY,
+        )
 
     def press(self, button: str):
         """Press a button of the notebook's toolbar: "run", "interrupt"."""
-        self.page.locator(f".jp-NotebookPanel-toolbar [data-jp-item-name={button}] .jp-ToolbarButtonComponent").click()
+        self.page.locator(
+            f".jp-NotebookPanel-toolbar [data-jp-item-name={button}] .jp-ToolbarButtonComponent"
+        ).click()
 
     def close(self):
         """Shut the kernel down and close the notebook; the page stays."""
-        for event, listener in self.listeners.items():  # what comes from now on is no reader's concern
+        for (
+            event,
+            listener,
+        ) in self.listeners.items():  # what comes from now on is no reader's concern
             self.page.remove_listener(event, listener)
         self.page.evaluate("lecture.close()")
 
 
 # --- Reading: what one visit to a notebook found ---
 
+
 class Stop(NamedTuple):
     """What a reader saw who pressed the stop button while a cell trained, and then ran the cells below."""
 
     bar: str  # the text of the progress bar before
     message: str  # what the cell printed
-    bars_running: int  # bars still on the page, other than the red one that tqdm leaves where it was stopped
+    bars_running: (
+        int  # bars still on the page, other than the red one that tqdm leaves where it was stopped
+    )
     complaints: list[str]
 
 
@@ -281,11 +331,15 @@ class Reading:
     images_at_first: int = 0  # pictures on the page then
     not_run: list[int] = field(default_factory=list)  # numbers of the code cells, from 1
     complaints: list[str] = field(default_factory=list)  # tracebacks and warnings
-    figures: list[int] = field(default_factory=list)  # the cell of each figure that the notebook holds
+    figures: list[int] = field(
+        default_factory=list
+    )  # the cell of each figure that the notebook holds
     images: int = 0  # pictures on the page
     faults: list[str] = field(default_factory=list)  # of pictures
     breakdowns: list[str] = field(default_factory=list)
-    bars: list[str] = field(default_factory=list)  # the last text of each progress bar that was shown
+    bars: list[str] = field(
+        default_factory=list
+    )  # the last text of each progress bar that was shown
     explorers: list[list[Move]] = field(default_factory=list)
     outputs_added_by_explorers: int = 0
     stop: Stop | None = None
@@ -311,11 +365,15 @@ def read(page, name: str, run: bool = True, stop_at: str | None = None) -> Readi
 def look(notebook: Notebook, run: bool) -> Reading:
     """Do and record what `read` promises on an open notebook."""
     ask = notebook.page.evaluate
-    found = Reading(answers_open=ask("lecture.answers().filter(cell => !cell.outputHidden).length"),
-                    images_at_first=ask("lecture.images().length"))
+    found = Reading(
+        answers_open=ask("lecture.answers().filter(cell => !cell.outputHidden).length"),
+        images_at_first=ask("lecture.images().length"),
+    )
     if run:
         notebook.run_all(RUN)
-        found.not_run = ask("lecture.cells().flatMap((cell, i) => cell.executionCount === null ? [i + 1] : [])")
+        found.not_run = ask(
+            "lecture.cells().flatMap((cell, i) => cell.executionCount === null ? [i + 1] : [])"
+        )
     notebook.wait("lecture.images().every(image => image.complete)", READY)
     contents = ask("lecture.contents()")
     found.complaints = complaints(contents)
@@ -323,26 +381,43 @@ def look(notebook: Notebook, run: bool) -> Reading:
     found.images = ask("lecture.images().length")
     found.explorers = notebook.move_controls()
     found.outputs_added_by_explorers = len(ask("lecture.contents()")) - len(contents)
-    found.faults, found.breakdowns, found.bars = ask("lecture.faults()"), ask("lecture.breakdowns()"), ask("lecture.bars")
+    found.faults, found.breakdowns, found.bars = (
+        ask("lecture.faults()"),
+        ask("lecture.breakdowns()"),
+        ask("lecture.bars"),
+    )
     return found
 
 
 def complaints(contents: list[dict]) -> list[str]:
     """Return the tracebacks and warnings among the outputs of a notebook."""
-    return [f"cell {output['cell']}: {output['complaint']}" for output in contents if output["complaint"]]
+    return [
+        f"cell {output['cell']}: {output['complaint']}"
+        for output in contents
+        if output["complaint"]
+    ]
 
 
 def stop_training(notebook: Notebook, source: str, cells_below: int = 4) -> Stop:
     """Run the cell that contains `source`, press the stop button in its first epoch, and run the cells below."""
     ask = notebook.page.evaluate
-    number = ask("source => lecture.cells().findIndex(cell => cell.sharedModel.source.includes(source))", source)
+    number = ask(
+        "source => lecture.cells().findIndex(cell => cell.sharedModel.source.includes(source))",
+        source,
+    )
     bar = ask("lecture.bars.length")
     count = notebook.run_cell(number)
-    notebook.wait(f"/nats/.test(lecture.bars[{bar}])", READY)
+    notebook.wait(f"/loss/.test(lecture.bars[{bar}])", READY)
     notebook.press("interrupt")
     notebook.wait_for_cell(number, count)
-    message = ask(f"lecture.panel().content.node.querySelectorAll('.jp-CodeCell')[{number}].querySelector('.jp-Cell-outputArea').innerText")
-    bars_running = ask("document.querySelectorAll('.widget-hprogress:not(:has(.progress-bar-danger))').length")
+    message = ask(
+        f"lecture.panel().content.node.querySelectorAll('.jp-CodeCell')[{number}].querySelector('.jp-Cell-outputArea').innerText"
+    )
+    bars_running = ask(
+        "document.querySelectorAll('.widget-hprogress:not(:has(.progress-bar-danger))').length"
+    )
     for below in range(number + 1, number + 1 + cells_below):
         notebook.wait_for_cell(below, notebook.run_cell(below))
-    return Stop(ask(f"lecture.bars[{bar}]"), message, bars_running, complaints(ask("lecture.contents()")))
+    return Stop(
+        ask(f"lecture.bars[{bar}]"), message, bars_running, complaints(ask("lecture.contents()"))
+    )

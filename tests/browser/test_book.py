@@ -5,16 +5,25 @@ import http.server
 import re
 import threading
 
-import book_site
 import pytest
 from playwright.sync_api import expect
 
+from tests.helpers import ROOT
+
+pytestmark = pytest.mark.xdist_group("book")  # the web edition is built once
 PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CHAPTER = "notebooks/05_kl_term.html"
 LEFT = "net::ERR_ABORTED"  # what Chromium says of a request that was under way when the reader went on to the next page
-WRITTEN = ["book/index", "book/run", "book/api", "search", "notebooks/README", "notebooks/tutorial_7/README",
-           "notebooks/tutorial_7/release/tutorial_7/tutorial_7"]
-CHAPTERS = sorted(f"notebooks/{path.stem}" for path in (book_site.ROOT / "notebooks").glob("[0-9]*.ipynb"))
+WRITTEN = [
+    "book/index",
+    "book/run",
+    "book/api",
+    "search",
+    "notebooks/README",
+    "notebooks/tutorial_7/README",
+    "notebooks/tutorial_7/release/tutorial_7/tutorial_7",
+]
+CHAPTERS = sorted(f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
 # A part of the page that sticks out on the right, and that no box of its own scrolls.
 STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(element => {
   const box = element.getBoundingClientRect();
@@ -33,7 +42,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address(site):
     """The address of a local server of the built site."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=site)
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
@@ -42,7 +53,10 @@ def address(site):
 @pytest.fixture(scope="module")
 def readers(browser):
     """One reader on a phone and one on a laptop, each with a cache: MathJax is loaded and compiled once."""
-    readers = {"phone": browser.new_context(viewport=PHONE, has_touch=True), "laptop": browser.new_context(viewport=LAPTOP)}
+    readers = {
+        "phone": browser.new_context(viewport=PHONE, has_touch=True),
+        "laptop": browser.new_context(viewport=LAPTOP),
+    }
     yield readers
     for reader in readers.values():
         reader.close()
@@ -57,9 +71,19 @@ def open_page(browser, readers):
         own = scheme and browser.new_context(viewport=LAPTOP, color_scheme=scheme)
         page = (own or readers[device]).new_page()
         pages.append(own or page)
-        page.on("console", lambda message: failures.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: (
+                failures.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
         page.on("pageerror", lambda error: failures.append(str(error)))
-        page.on("requestfailed", lambda request: failures.append(f"failed: {request.url}") if request.failure != LEFT else None)
+        page.on(
+            "requestfailed",
+            lambda request: (
+                failures.append(f"failed: {request.url}") if request.failure != LEFT else None
+            ),
+        )
         page.goto(url)
         wait_for_formulas(page)
         return page
@@ -71,7 +95,9 @@ def open_page(browser, readers):
 
 
 def wait_for_formulas(page):
-    page.evaluate("async () => { if (document.querySelector('.math')) await MathJax.startup.promise }")
+    page.evaluate(
+        "async () => { if (document.querySelector('.math')) await MathJax.startup.promise }"
+    )
 
 
 def formulas(page):
@@ -80,8 +106,20 @@ def formulas(page):
                                    document.querySelectorAll('[data-mml-node=merror]').length]""")
 
 
-@pytest.mark.parametrize("name, device", [(name, "phone") for name in WRITTEN + CHAPTERS] + [
-    (name, "laptop") for name in ("book/index", "book/api", "notebooks/README", "notebooks/04_reparameterization", "notebooks/10_clinic")])
+@pytest.mark.parametrize(
+    "name, device",
+    [(name, "phone") for name in WRITTEN + CHAPTERS]
+    + [
+        (name, "laptop")
+        for name in (
+            "book/index",
+            "book/api",
+            "notebooks/README",
+            "notebooks/04_reparameterization",
+            "notebooks/10_clinic",
+        )
+    ],
+)
 def test_a_page_fits_the_screen_with_all_formulas_typeset(address, open_page, name, device):
     page = open_page(f"{address}{name}.html", device)
     written, typeset, wrong = formulas(page)
@@ -99,7 +137,9 @@ def test_works_from_files_without_a_server(open_page, site):
     wait_for_formulas(page)
     written, typeset, wrong = formulas(page)
     assert written == typeset > 50 and wrong == 0
-    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert page.evaluate(
+        "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
+    )
 
 
 @pytest.mark.parametrize("device", ["phone", "laptop"])
@@ -111,7 +151,9 @@ def test_search_finds_the_chapter_of_a_word(address, open_page, device):
     page.wait_for_url("**/search.html?q=reparameterization*")
     result = page.locator("#search-results a", has_text="04 · The reparameterization trick").first
     expect(result).to_be_visible(timeout=10_000)
-    page.wait_for_load_state("networkidle")  # the page fetches the surroundings of each word that it found
+    page.wait_for_load_state(
+        "networkidle"
+    )  # the page fetches the surroundings of each word that it found
     result.click()
     page.wait_for_url("**/notebooks/04_reparameterization.html*")
 

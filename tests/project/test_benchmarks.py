@@ -1,26 +1,27 @@
 """The records of the benchmarks: what the READMEs say of them, and that the long runs survive an interruption."""
 
-import sys
-from pathlib import Path
-
 import pytest
-import torch
-from PIL import Image
-
-from lecture_utils import models, objectives
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import published
 import records
 import report
+import torch
+import train_published
+from PIL import Image
+
+from lecture_utils import bounds, models
+from tests.helpers import ROOT
 
 
-@pytest.mark.parametrize("readme, text", [("README.md", report.summary), ("benchmarks/README.md", report.tables)], ids=["README", "benchmarks"])
+@pytest.mark.parametrize(
+    "readme, text",
+    [("README.md", report.summary), ("benchmarks/README.md", report.tables)],
+    ids=["README", "benchmarks"],
+)
 def test_the_readmes_state_what_was_recorded(readme, text):
     whole = (ROOT / readme).read_text(encoding="utf-8")
-    assert whole[whole.index(report.START) + len(report.START):whole.index(report.END)].strip() == text()
+    assert (
+        whole[whole.index(report.START) + len(report.START) : whole.index(report.END)].strip()
+        == text()
+    )
 
 
 @pytest.mark.parametrize("name", ["time_to_quality", "growth", "published"])
@@ -43,12 +44,17 @@ def test_every_part_of_the_recipe_pays_with_every_seed():
     assert recipe["epochs"] == len(records.load("time_to_quality")["curves"]["fit"][0]["seconds"])
     losses = recipe["test loss (nats)"]
     for name in losses.keys() - {"as it is"}:
-        assert all(without > complete for without, complete in zip(losses[name], losses["as it is"])), name
+        assert all(
+            without > complete for without, complete in zip(losses[name], losses["as it is"])
+        ), name
 
 
 def test_an_epoch_of_fit_takes_at_most_a_quarter_of_one_of_the_usual_script():
     # The fastest epochs: on a shared machine the median of six scatters by a tenth, and fit's short epochs suffer most.
-    assert records.load("time_to_quality")["epoch over epoch of the usual script"]["fit"]["fastest"] <= 0.25
+    assert (
+        records.load("time_to_quality")["epoch over epoch of the usual script"]["fit"]["fastest"]
+        <= 0.25
+    )
 
 
 def test_a_step_of_fit_on_grey_pixels_is_at_most_a_third_longer_than_torch_mm_alone_on_its_matrices():
@@ -65,7 +71,9 @@ def test_a_busy_process_slows_training_in_proportion():
 def test_the_memory_of_the_importance_weighted_bound_does_not_grow_with_k():
     curve = records.load("growth")["importance-weighted bound of 100 images, against k"]
     unchunked = 5000 * 100 * 784 * 4 / 1e6  # megabytes of the logits alone, all samples at once
-    assert curve["points"][-1]["value"] == 5000 and curve["points"][-1]["megabytes"] < unchunked / 10
+    assert (
+        curve["points"][-1]["value"] == 5000 and curve["points"][-1]["megabytes"] < unchunked / 10
+    )
     assert curve["memory per doubling (MB)"] < unchunked / 100
 
 
@@ -77,7 +85,10 @@ def test_the_published_figure_is_reached(name, record):
 
 @pytest.mark.parametrize("record", report.runs().values(), ids=report.PUBLISHED)
 def test_the_curve_and_the_cost_are_recorded(record):
-    assert len(record["training bound"]) == record["epochs"] and len(record["test bound"]) == record["epochs"] // 50
+    assert (
+        len(record["training bound"]) == record["epochs"]
+        and len(record["test bound"]) == record["epochs"] // 50
+    )
     assert record["seconds"] <= 75 * 60  # on a machine with two cores
 
 
@@ -92,8 +103,12 @@ def small():
 @pytest.mark.parametrize("k", [1, 5])
 def test_the_doubly_reparameterized_loss_has_the_value_of_the_bound(small, k):
     model, x = small
-    loss = published.doubly_reparameterized_loss(model, x, k, torch.Generator().manual_seed(3))
-    bound = bounds.importance_weighted_bound(model, x, k, generator=torch.Generator().manual_seed(3))
+    loss = train_published.doubly_reparameterized_loss(
+        model, x, k, torch.Generator().manual_seed(3)
+    )
+    bound = bounds.importance_weighted_bound(
+        model, x, k, generator=torch.Generator().manual_seed(3)
+    )
     torch.testing.assert_close(loss, -bound, rtol=1e-12, atol=1e-12)
 
 
@@ -110,8 +125,12 @@ def test_the_doubly_reparameterized_gradient_has_the_expectation_of_the_plain_on
             draws.append(torch.cat([g.flatten() for g in torch.autograd.grad(value, parameters)]))
         return torch.stack(draws)
 
-    plain = gradients(lambda images, g: -bounds.importance_weighted_bound(model, images, k, generator=g))
-    doubly = gradients(lambda images, g: published.doubly_reparameterized_loss(model, images, k, g))
+    plain = gradients(
+        lambda images, g: -bounds.importance_weighted_bound(model, images, k, generator=g)
+    )
+    doubly = gradients(
+        lambda images, g: train_published.doubly_reparameterized_loss(model, images, k, g)
+    )
     error = (plain.var(dim=0) / copies + doubly.var(dim=0) / copies).sqrt()
     assert ((plain.mean(dim=0) - doubly.mean(dim=0)).abs() < 5 * error + 1e-12).all()
     encoder = slice(0, sum(p.numel() for p in model.encoder.parameters()))
@@ -119,44 +138,64 @@ def test_the_doubly_reparameterized_gradient_has_the_expectation_of_the_plain_on
 
 
 def tiny_run(folder, epochs):
-    images = torch.randint(0, 256, (400, 784), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return published.Run("iwae", images, images[:10] / 255, published.Cycle(epochs, 2e-3), folder / "run.pt")
+    images = torch.randint(
+        0, 256, (400, 784), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    return train_published.Run(
+        "iwae", images, images[:10] / 255, train_published.Cycle(epochs, 2e-3), folder / "run.pt"
+    )
 
 
 def assert_same_end(run, other):
     assert run.record["training bound"] == other.record["training bound"]
-    assert run.optimizer.state_dict()["param_groups"] == other.optimizer.state_dict()["param_groups"]
+    assert (
+        run.optimizer.state_dict()["param_groups"] == other.optimizer.state_dict()["param_groups"]
+    )
     for a, b in zip(run.model.parameters(), other.model.parameters()):
         assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-def test_an_interrupted_run_goes_on_and_ends_where_an_uninterrupted_one_does(after, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_and_ends_where_an_uninterrupted_one_does(
+    after, tmp_path, monkeypatch
+):
     whole = tiny_run(tmp_path / "whole", 4)
     whole.train(progress=False)
-    first, epoch = tiny_run(tmp_path / "parts", 4), published.Run._epoch
+    first, epoch = tiny_run(tmp_path / "parts", 4), train_published.Run._epoch
 
     def stopped(run):
         if run.record["epochs"] == after:
             raise KeyboardInterrupt
         return epoch(run)
 
-    monkeypatch.setattr(published.Run, "_epoch", stopped)
+    monkeypatch.setattr(train_published.Run, "_epoch", stopped)
     with pytest.raises(KeyboardInterrupt):
         first.train(progress=False)
-    monkeypatch.setattr(published.Run, "_epoch", epoch)
+    monkeypatch.setattr(train_published.Run, "_epoch", epoch)
     second = tiny_run(tmp_path / "parts", 4)
     assert second.record["epochs"] == after  # nothing but the interrupted epoch is lost
     second.train(progress=False)
     assert_same_end(second, whole)
 
 
-def test_the_learning_rate_rises_to_its_peak_in_a_tenth_of_the_epochs_and_falls(tmp_path, monkeypatch):
-    run, rates, epoch = tiny_run(tmp_path, 20), [], published.Run._epoch
-    monkeypatch.setattr(published.Run, "_epoch", lambda run: rates.append(run.optimizer.param_groups[0]["lr"]) or epoch(run))
+def test_the_learning_rate_rises_to_its_peak_in_a_tenth_of_the_epochs_and_falls(
+    tmp_path, monkeypatch
+):
+    run, rates, epoch = tiny_run(tmp_path, 20), [], train_published.Run._epoch
+    monkeypatch.setattr(
+        train_published.Run,
+        "_epoch",
+        lambda run: rates.append(run.optimizer.param_groups[0]["lr"]) or epoch(run),
+    )
     run.train(progress=False)
-    assert rates[0] == pytest.approx(2e-3 / 25) and max(rates) == rates[2] == pytest.approx(2e-3, rel=0.01)
-    assert rates[:3] == sorted(rates[:3]) and rates[2:] == sorted(rates[2:], reverse=True) and rates[-1] < 0.02 * 2e-3
+    assert rates[0] == pytest.approx(2e-3 / 25) and max(rates) == rates[2] == pytest.approx(
+        2e-3, rel=0.01
+    )
+    assert (
+        rates[:3] == sorted(rates[:3])
+        and rates[2:] == sorted(rates[2:], reverse=True)
+        and rates[-1] < 0.02 * 2e-3
+    )
 
 
 def test_a_checkpoint_of_another_schedule_is_refused(tmp_path):

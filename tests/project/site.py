@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Python imports a module of this name at its start: it turns every attempt to reach a network into an error.
 NO_NETWORK = """
 import socket
@@ -21,7 +21,14 @@ original, socket.socket.connect = socket.socket.connect, connect
 
 def build(out):
     """Run the command of `make book` with the output folder `out` in place of build/book; return `out` and the finished process."""
-    recipe = re.search(r"^book:.*\n\t(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1]
-    command = [part.replace("$(BIN)/python", sys.executable).replace("build/book", str(out)) for part in shlex.split(recipe)]
+    recipe = re.search(
+        r"^book:.*\n\t(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )[1]
+    command = [
+        part.replace("$(BIN)/python", sys.executable).replace("build/book", str(out))
+        for part in shlex.split(recipe)
+    ]
     (out / "sitecustomize.py").write_text(NO_NETWORK)
-    return out, subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(out)})
+    return out, subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(out)}
+    )

@@ -8,7 +8,10 @@ from lecture_utils import data, toy_data
 def test_grades_have_the_mean_and_covariance_of_the_model():
     n = 100_000
     z, grades = toy_data.draw_grades(n, torch.Generator().manual_seed(0))
-    w, noise = torch.tensor(toy_data.GRADE_LOADINGS).double(), torch.tensor(toy_data.GRADE_NOISE).double()
+    w, noise = (
+        torch.tensor(toy_data.GRADE_LOADINGS).double(),
+        torch.tensor(toy_data.GRADE_NOISE).double(),
+    )
     covariance = torch.outer(w, w) + torch.diag(noise**2)
     error = (covariance.diag() / n).sqrt()
     assert ((grades.mean(0) - torch.tensor(toy_data.GRADE_MEANS)).abs() < 4 * error).all()
@@ -24,11 +27,17 @@ def test_planar_digits_hold_the_chosen_digits_and_map_back_to_images():
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (60, 784), generator=generator, dtype=torch.uint8)
     labels = torch.arange(60) % 10
-    plane = toy_data.planar_digits(data.MNIST(images, labels, images[:30], labels[:30]), digits=(3, 5))
+    plane = toy_data.planar_digits(
+        data.MNIST(images, labels, images[:30], labels[:30]), digits=(3, 5)
+    )
     assert plane.train_points.shape == (12, 2) and plane.test_points.shape == (6, 2)
     assert set(plane.train_labels.tolist()) == {3, 5}
     torch.testing.assert_close(plane.train_points.mean(0), torch.zeros(2), atol=1e-3, rtol=0)
     back = torch.from_numpy(plane.pca.inverse_transform(plane.train_points.numpy()))
-    direct = (data.to_grey(images[torch.isin(labels, torch.tensor([3, 5]))]) - torch.from_numpy(plane.pca.mean_))
-    torch.testing.assert_close((direct @ torch.from_numpy(plane.pca.components_).T), plane.train_points, atol=1e-3, rtol=0)
+    direct = data.to_grey(images[torch.isin(labels, torch.tensor([3, 5]))]) - torch.from_numpy(
+        plane.pca.mean_
+    )
+    torch.testing.assert_close(
+        (direct @ torch.from_numpy(plane.pca.components_).T), plane.train_points, atol=1e-3, rtol=0
+    )
     assert back.shape == (12, 784)

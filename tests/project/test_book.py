@@ -7,13 +7,14 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import book_site
-import lecture_utils
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-ROOT = book_site.ROOT
+import lecture_utils
+from tests.helpers import ROOT
+
+pytestmark = pytest.mark.xdist_group("book")  # the web edition is built once
 RELEASE = ROOT / "notebooks/tutorial_7/release/tutorial_7/tutorial_7.ipynb"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) + [RELEASE]
 EVERY_NOTEBOOK = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -22,14 +23,23 @@ EVERY_NOTEBOOK = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 @pytest.fixture(scope="session")
 def pages(site):
     """Every page of the site, parsed: {path in the site: document}."""
-    return {path.relative_to(site).as_posix(): BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-            for path in sorted(site.rglob("*.html")) if "_static" not in path.parts}
+    return {
+        path.relative_to(site).as_posix(): BeautifulSoup(
+            path.read_text(encoding="utf-8"), "html.parser"
+        )
+        for path in sorted(site.rglob("*.html"))
+        if "_static" not in path.parts
+    }
 
 
 @pytest.fixture(scope="session")
 def articles(pages):
     """The pages that have been written, without navigation: all but the start and the search."""
-    return {name: page.article for name, page in pages.items() if name not in ("index.html", "search.html")}
+    return {
+        name: page.article
+        for name, page in pages.items()
+        if name not in ("index.html", "search.html")
+    }
 
 
 @pytest.fixture
@@ -39,7 +49,11 @@ def page(path, pages):
 
 def cells(path, kind, tag=None):
     notebook = nbformat.read(path, as_version=4)
-    return [cell for cell in notebook.cells if cell.cell_type == kind and (tag is None or tag in cell.metadata.get("tags", []))]
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == kind and (tag is None or tag in cell.metadata.get("tags", []))
+    ]
 
 
 def words(text):
@@ -52,9 +66,19 @@ def test_builds_without_a_warning_and_without_a_network(built):
 
 
 def test_has_a_page_for_each_notebook_and_each_text(pages):
-    texts = [path for folder in ("benchmarks", "data", "notebooks") for path in (ROOT / folder).rglob("README.md")]
+    texts = [
+        path
+        for folder in ("benchmarks", "data", "notebooks")
+        for path in (ROOT / folder).rglob("README.md")
+    ]
     written = [path.relative_to(ROOT).with_suffix(".html").as_posix() for path in NOTEBOOKS + texts]
-    assert set(pages) == {*written, "index.html", "search.html", "CONTRIBUTING.html", *(f"book/{name}.html" for name in ("index", "run", "api"))}
+    assert set(pages) == {
+        *written,
+        "index.html",
+        "search.html",
+        "CONTRIBUTING.html",
+        *(f"book/{name}.html" for name in ("index", "run", "api")),
+    }
 
 
 def test_navigation_leads_from_the_first_page_to_every_other(pages, articles):
@@ -89,7 +113,9 @@ def test_every_link_and_every_anchor_leads_somewhere(pages, site):
             seen += 1
             target = (site / name).parent / unquote(parts.path) if parts.path else site / name
             inside = target.resolve().relative_to(site.resolve()).as_posix()
-            if not target.is_file() or (parts.fragment and unquote(parts.fragment) not in anchors.get(inside, ())):
+            if not target.is_file() or (
+                parts.fragment and unquote(parts.fragment) not in anchors.get(inside, ())
+            ):
                 broken.append((name, str(tag)[:120]))
     assert not broken and seen > 1000
 
@@ -97,25 +123,35 @@ def test_every_link_and_every_anchor_leads_somewhere(pages, site):
 def test_nothing_is_loaded_from_another_host(pages, site):
     for name, page in pages.items():
         loaded = [url for tag, url in references(page) if tag.name != "a"]
-        assert (loaded or name == "index.html") and not [url for url in loaded if re.match(r"(https?:)?//", url)], name
+        assert (loaded or name == "index.html") and not [
+            url for url in loaded if re.match(r"(https?:)?//", url)
+        ], name
     sheets = list(site.rglob("*.css"))
     assert sheets
     for sheet in sheets:
         text = sheet.read_text(encoding="utf-8")
-        assert not re.search(r"url\(\s*['\"]?(https?:)?//|@import\s+(url\()?\s*['\"]?(https?:)?//", text), sheet.name
+        assert not re.search(
+            r"url\(\s*['\"]?(https?:)?//|@import\s+(url\()?\s*['\"]?(https?:)?//", text
+        ), sheet.name
 
 
 @EVERY_NOTEBOOK
 def test_the_figures_of_a_notebook_have_their_alt_text(path, page):
-    expected = [output.metadata["image/png"]["alt"] for cell in cells(path, "code") for output in cell.outputs
-                if "image/png" in output.get("data", {})]
+    expected = [
+        output.metadata["image/png"]["alt"]
+        for cell in cells(path, "code")
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
     assert [image["alt"] for image in page.select("article .cell_output img")] == expected
     assert path == RELEASE or len(expected) >= 3
 
 
 def test_every_image_has_alt_text(articles):
     images = [image for article in articles.values() for image in article.find_all("img")]
-    assert len(images) > 50 and not [image for image in images if len(image.get("alt", "").split()) < 5]
+    assert len(images) > 50 and not [
+        image for image in images if len(image.get("alt", "").split()) < 5
+    ]
 
 
 @EVERY_NOTEBOOK
@@ -127,8 +163,12 @@ def test_a_notebooks_page_links_to_the_notebook(path, page, site):
 
 
 def test_links_between_chapters_are_links_between_pages(articles):
-    between = [link["href"] for article in articles.values() for link in article.select("a[href]")
-               if re.search(r"\d\d_\w+\.(html|ipynb)", link["href"])]
+    between = [
+        link["href"]
+        for article in articles.values()
+        for link in article.select("a[href]")
+        if re.search(r"\d\d_\w+\.(html|ipynb)", link["href"])
+    ]
     assert len(between) > 60 and not [href for href in between if ".ipynb" in href]
 
 
@@ -152,31 +192,49 @@ def test_pages_with_formulas_load_the_copied_mathjax(path, page):
 def test_solutions_are_folded_with_highlighted_code_and_formulas(path, page):
     text = "\n".join(cell.source for cell in cells(path, "markdown"))
     written = re.findall(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", text, re.DOTALL)
-    folded = [tag for tag in page.select("article details") if "admonition" not in tag.get("class", [])]
-    assert [words(tag.summary.get_text()) for tag in folded] == [words(summary) for summary, _ in written]
+    folded = [
+        tag for tag in page.select("article details") if "admonition" not in tag.get("class", [])
+    ]
+    assert [words(tag.summary.get_text()) for tag in folded] == [
+        words(summary) for summary, _ in written
+    ]
     for tag, (_, body) in zip(folded, written):
         assert not tag.has_attr("open")
         assert len(tag.select(".highlight span[class]")) > 5 * body.count("```python")
-        assert bool(tag.select(".math")) == ("$" in re.sub(r"```.*?```|`[^`]*`", "", body, flags=re.DOTALL))
+        assert bool(tag.select(".math")) == (
+            "$" in re.sub(r"```.*?```|`[^`]*`", "", body, flags=re.DOTALL)
+        )
 
 
 @EVERY_NOTEBOOK
 def test_tagged_cells_are_folded(path, page):
     def folded(tag, part):
-        return [cell for cell in page.select(f"article .cell.tag_{tag}") if cell.select(f"details:not([open]) .{part}")]
+        return [
+            cell
+            for cell in page.select(f"article .cell.tag_{tag}")
+            if cell.select(f"details:not([open]) .{part}")
+        ]
 
-    assert len(folded("hide-output", "cell_output")) == len([c for c in cells(path, "code", "hide-output") if c.outputs])
+    assert len(folded("hide-output", "cell_output")) == len(
+        [c for c in cells(path, "code", "hide-output") if c.outputs]
+    )
     assert len(folded("hide-input", "cell_input")) == len(cells(path, "code", "hide-input"))
 
 
 @EVERY_NOTEBOOK
 def test_an_explorer_leaves_a_sentence_behind_a_figure(path, page):
-    explorers = [cell for cell in cells(path, "code") if re.search(r"^\w+\.\w+_explorer\(", cell.source, re.MULTILINE)]
+    explorers = [
+        cell
+        for cell in cells(path, "code")
+        if re.search(r"^\w+\.\w+_explorer\(", cell.source, re.MULTILINE)
+    ]
     notes = page.select("article .cell .no-kernel")
     assert len(notes) == len(explorers)
     for note in notes:
         assert "need a running kernel" in note.get_text() and note.find_previous("img")
-    assert not re.search(r"VBox\(|HBox\(|Output\(\)|interactive\(|FloatProgress|it/s\]", page.article.get_text())
+    assert not re.search(
+        r"VBox\(|HBox\(|Output\(\)|interactive\(|FloatProgress|it/s\]", page.article.get_text()
+    )
 
 
 def public_names():
@@ -184,7 +242,11 @@ def public_names():
     for _, name, _ in pkgutil.iter_modules(lecture_utils.__path__):
         module = importlib.import_module(f"lecture_utils.{name}")
         for attribute, value in vars(module).items():
-            if attribute.startswith("_") or getattr(value, "__module__", None) != module.__name__ or not callable(value):
+            if (
+                attribute.startswith("_")
+                or getattr(value, "__module__", None) != module.__name__
+                or not callable(value)
+            ):
                 continue
             yield f"{module.__name__}.{attribute}", inspect.getdoc(value)
             for method, function in vars(value).items() if inspect.isclass(value) else ():
@@ -199,7 +261,9 @@ def test_the_reference_explains_every_public_name(pages):
     for anchor, docstring in names.items():
         assert docstring, f"{anchor} has no docstring"
         paragraph = docstring.split("\n\n")[0].replace("`", "").removesuffix("::")
-        assert words(paragraph)[:200] in words(entries[anchor].find_next_sibling("dd").get_text()), anchor
+        assert words(paragraph)[:200] in words(
+            entries[anchor].find_next_sibling("dd").get_text()
+        ), anchor
 
 
 def test_headings_are_in_order(articles):
@@ -223,4 +287,6 @@ def test_pages_have_a_language_a_title_of_their_own_and_a_skip_link(pages, artic
     for name, page in pages.items():
         assert page.html["lang"] == "en" and page.find("meta", attrs={"name": "viewport"}), name
         if name in articles:
-            assert page.select_one("#pst-skip-link a")["href"] == "#main-content" and page.find(id="main-content")
+            assert page.select_one("#pst-skip-link a")["href"] == "#main-content" and page.find(
+                id="main-content"
+            )

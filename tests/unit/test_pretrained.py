@@ -12,8 +12,14 @@ EVERY_MODEL = pytest.mark.parametrize("name", pretrained.NAMES)
 
 
 def test_the_architecture_is_that_of_the_paper():
-    shapes = [tuple(layer.weight.shape) for layer in pretrained.build().modules() if isinstance(layer, torch.nn.Linear)]
-    assert sorted(shapes) == sorted([(200, 784), (200, 200), (50, 200), (50, 200), (200, 50), (200, 200), (784, 200)])
+    shapes = [
+        tuple(layer.weight.shape)
+        for layer in pretrained.build().modules()
+        if isinstance(layer, torch.nn.Linear)
+    ]
+    assert sorted(shapes) == sorted(
+        [(200, 784), (200, 200), (50, 200), (50, 200), (200, 50), (200, 200), (784, 200)]
+    )
     assert sum(isinstance(layer, torch.nn.Tanh) for layer in pretrained.build().modules()) == 4
 
 
@@ -21,10 +27,12 @@ def test_the_architecture_is_that_of_the_paper():
 def test_the_weights_are_those_of_the_record(name):
     model, record = pretrained.load(name)
     x = data.binary_test_set(data.load_mnist())
-    assert evaluation.mean_elbo(model, x).mean == pytest.approx(record["test ELBO (nats)"], abs=0.01)
+    assert evaluation.mean_elbo(model, x).mean == pytest.approx(
+        record["test ELBO (nats)"], abs=0.01
+    )
     assert int(evaluation.active_units(model, x).sum()) == record["active units"]
     assert not model.training
-    assert (pretrained.FOLDER / f"published_{name}.safetensors").stat().st_size < 2e6
+    assert (pretrained.FOLDER / f"{name}.safetensors").stat().st_size < 2e6
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
@@ -35,7 +43,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A copy of the VAE's files, from which `load` reads."""
-    for file in pretrained.FOLDER.glob("published_vae.*"):
+    for file in pretrained.FOLDER.glob("vae.*"):
         shutil.copy(file, tmp_path)
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
     return tmp_path
@@ -45,17 +53,22 @@ def cut(file):
     file.write_bytes(file.read_bytes()[:1000])
 
 
-@pytest.mark.parametrize("damage", [cut, lambda file: file.unlink(), lambda file: file.write_bytes(b"")], ids=["cut", "missing", "empty"])
+@pytest.mark.parametrize(
+    "damage",
+    [cut, lambda file: file.unlink(), lambda file: file.write_bytes(b"")],
+    ids=["cut", "missing", "empty"],
+)
 @pytest.mark.parametrize("kind", ["safetensors", "json"])
 def test_a_damaged_or_missing_file_is_named_with_its_mend(folder, kind, damage):
-    damage(folder / f"published_vae.{kind}")
-    with pytest.raises(OSError, match=r"(?s)published_vae.*git checkout -- benchmarks/results"):
+    damage(folder / f"vae.{kind}")
+    with pytest.raises(OSError, match=r"(?s)vae.*git checkout -- lecture_utils/weights"):
         pretrained.load("vae")
 
 
 def test_weights_of_another_architecture_are_named_with_their_mend(folder):
     from safetensors.torch import save_file
-    save_file({"to_mu.weight": torch.zeros(50, 200)}, folder / "published_vae.safetensors")
-    with pytest.raises(OSError, match=r"(?s)published_vae.*git checkout -- benchmarks/results"):
+
+    save_file({"to_mu.weight": torch.zeros(50, 200)}, folder / "vae.safetensors")
+    with pytest.raises(OSError, match=r"(?s)vae.*git checkout -- lecture_utils/weights"):
         pretrained.load("vae")
-    assert json.loads((folder / "published_vae.json").read_text())["k"] == 1  # the record was not touched
+    assert json.loads((folder / "vae.json").read_text())["k"] == 1  # the record was not touched

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import torch
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = ["04_reparameterization", "05_kl_term"]
 
 
@@ -21,8 +21,13 @@ NAMES = ["04_reparameterization", "05_kl_term"]
 def cells(name):
     """The code cells without figures and explorers, as [(source, is a formula cell)]."""
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
-    return [(cell.source, "formula" in cell.metadata.get("tags", [])) for cell in notebook.cells
-            if cell.cell_type == "code" and "plotting.show(" not in cell.source and "_explorer()" not in cell.source]
+    return [
+        (cell.source, "formula" in cell.metadata.get("tags", []))
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and "plotting.show(" not in cell.source
+        and "_explorer()" not in cell.source
+    ]
 
 
 def is_half(node):
@@ -30,7 +35,11 @@ def is_half(node):
 
 
 def is_number(node):
-    return isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) or ast.unparse(node).startswith("sympy.Rational(")
+    return (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, (int, float))
+        or ast.unparse(node).startswith("sympy.Rational(")
+    )
 
 
 def mutate(node):
@@ -53,7 +62,12 @@ def mutate(node):
 
 def places(tree):
     """Every expression of a cell; keyword arguments are left out: they name axes, not mathematics."""
-    keywords = {inner for node in ast.walk(tree) if isinstance(node, ast.keyword) for inner in ast.walk(node)}
+    keywords = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword)
+        for inner in ast.walk(node)
+    }
     return [node for node in ast.walk(tree) if isinstance(node, ast.expr) and node not in keywords]
 
 
@@ -85,7 +99,9 @@ def fresh(namespace):
     new = dict(namespace)
     for name, value in namespace.items():
         if isinstance(value, types.FunctionType) and value.__globals__ is namespace:
-            new[name] = types.FunctionType(value.__code__, new, value.__name__, value.__defaults__, value.__closure__)
+            new[name] = types.FunctionType(
+                value.__code__, new, value.__name__, value.__defaults__, value.__closure__
+            )
     if "generator" in new:  # a mutant draws the numbers that the notebook would have drawn
         new["generator"] = namespace["generator"].clone_state()
     return new
@@ -102,7 +118,12 @@ def states(name):
     for source, is_formula in cells(name):
         before.append((namespace, torch.get_default_dtype()))
         namespace = fresh(namespace)
-        exec(compile(ast.unparse(ast.parse(source)) if is_formula else source, f"{name}.ipynb", "exec"), namespace)
+        exec(
+            compile(
+                ast.unparse(ast.parse(source)) if is_formula else source, f"{name}.ipynb", "exec"
+            ),
+            namespace,
+        )
     return before
 
 
@@ -110,8 +131,10 @@ def run_on(name, number, source):
     """Run `source` in place of cell `number`, then all later cells."""
     state, dtype = states(name)[number]
     namespace = fresh(state)
-    torch.set_default_dtype(dtype)  # the notebook sets it; a mutant must fail for its formula, not for its precision
-    for text in [source] + [later for later, _ in cells(name)[number + 1:]]:
+    torch.set_default_dtype(
+        dtype
+    )  # the notebook sets it; a mutant must fail for its formula, not for its precision
+    for text in [source] + [later for later, _ in cells(name)[number + 1 :]]:
         exec(compile(text, f"{name}.ipynb", "exec"), namespace)
 
 
@@ -122,7 +145,11 @@ def other_tests_keep_their_dtype():
     torch.set_default_dtype(before)
 
 
-MUTANTS = [pytest.param(name, number, source, id=f"{name[:2]}, {what}") for name in NAMES for number, what, source in mutants(name)]
+MUTANTS = [
+    pytest.param(name, number, source, id=f"{name[:2]}, {what}")
+    for name in NAMES
+    for number, what, source in mutants(name)
+]
 
 
 def test_there_is_much_to_mutate():

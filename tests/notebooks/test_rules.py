@@ -3,35 +3,20 @@
 import ast
 import base64
 import re
-from pathlib import Path
 
 import nbformat
-import pytest
-from conftest import solutions
 
-ROOT = Path(__file__).resolve().parents[1]
-NUMBERED = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-NOTEBOOKS = NUMBERED + sorted((ROOT / "notebooks" / "tutorial_7" / "source").rglob("*.ipynb"))
-EVERY = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-EVERY_NUMBERED = pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)
-
-
-def read(path):
-    return nbformat.read(path, as_version=4)
-
-
-def code_cells(path):
-    return [cell for cell in read(path).cells if cell.cell_type == "code"]
-
-
-def prose(path):
-    """The markdown of the notebook without code blocks and code spans."""
-    text = "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
-    return re.sub(r"`[^`\n]*`", "", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
-
-
-def figures(path):
-    return [output for cell in code_cells(path) for output in cell.outputs if "image/png" in output.get("data", {})]
+from tests.helpers import ROOT
+from tests.notebooks.reading import (
+    EVERY,
+    EVERY_NUMBERED,
+    NUMBERED,
+    code_cells,
+    figures,
+    prose,
+    read,
+    solutions,
+)
 
 
 def test_there_are_notebooks():
@@ -56,13 +41,21 @@ def test_was_executed_top_to_bottom_without_errors_or_warnings(path):
     cells = code_cells(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
-    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    assert not [
+        output
+        for output in outputs
+        if output.output_type == "error" or output.get("name") == "stderr"
+    ]
 
 
 @EVERY
 def test_every_figure_has_alt_text_that_reaches_the_web_edition(path):
     for cell in code_cells(path):
-        alts = [output.metadata["image/png"]["alt"] for output in cell.outputs if "image/png" in output.get("data", {})]
+        alts = [
+            output.metadata["image/png"]["alt"]
+            for output in cell.outputs
+            if "image/png" in output.get("data", {})
+        ]
         assert len(alts) <= 1, "one figure a cell"
         for alt in alts:
             assert len(alt.split()) >= 5, f"alt text that says nothing: {alt!r}"
@@ -80,12 +73,19 @@ def test_keeps_no_widget_state_and_no_machine_paths(path):
 def test_imports_lecture_utils_before_torch(path):
     names = []
     for cell in code_cells(path):
-        for node in ast.walk(ast.parse(re.sub(r"^[%!].*$", "pass", cell.source, flags=re.MULTILINE))):
+        for node in ast.walk(
+            ast.parse(re.sub(r"^[%!].*$", "pass", cell.source, flags=re.MULTILINE))
+        ):
             if isinstance(node, ast.Import):
-                names += [(cell.execution_count, node.lineno, alias.name.split(".")[0]) for alias in node.names]
+                names += [
+                    (cell.execution_count, node.lineno, alias.name.split(".")[0])
+                    for alias in node.names
+                ]
             elif isinstance(node, ast.ImportFrom):
                 names.append((cell.execution_count, node.lineno, (node.module or "").split(".")[0]))
-    order = [name for _, _, name in sorted(names) if name in ("lecture_utils", "torch", "torchvision")]
+    order = [
+        name for _, _, name in sorted(names) if name in ("lecture_utils", "torch", "torchvision")
+    ]
     assert order[0] == "lecture_utils"
 
 
@@ -123,30 +123,49 @@ def test_prose_has_no_exclamation_marks(path):
 @EVERY_NUMBERED
 def test_reads_and_writes_no_file_but_through_the_package(path):
     source = "\n".join(cell.source for cell in code_cells(path))
-    assert not re.search(r"\bopen\(|read_text|read_csv|np\.load|torch\.load|os\.chdir|savefig|\.\./", source)
+    assert not re.search(
+        r"\bopen\(|read_text|read_csv|np\.load|torch\.load|os\.chdir|savefig|\.\./", source
+    )
 
 
 def test_the_readme_shows_the_picture_that_notebook_06_made():
-    link = re.search(r"!\[(.*?)\]\((notebooks/figures/.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    link = re.search(
+        r"!\[(.*?)\]\((notebooks/figures/.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8")
+    )
     outputs = figures(ROOT / "notebooks" / "06_training_on_mnist.ipynb")
-    made = {output.metadata["image/png"]["alt"]: base64.b64decode(output.data["image/png"]) for output in outputs}
+    made = {
+        output.metadata["image/png"]["alt"]: base64.b64decode(output.data["image/png"])
+        for output in outputs
+    }
     assert (ROOT / link[2]).read_bytes() == made[link[1]]
 
 
 def test_the_map_of_slides_names_sections_that_exist():
     text = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| .*?(?<!\\)\| (\[\d\d\].*?) \| (.*?) \|$", text.split("## How long")[0], re.MULTILINE)
+    rows = re.findall(
+        r"^\| .*?(?<!\\)\| (\[\d\d\].*?) \| (.*?) \|$", text.split("## How long")[0], re.MULTILINE
+    )
     assert len(rows) >= 15
     for links, sections in rows:
         linked = [ROOT / "notebooks" / name for name in re.findall(r"\((\d\d_.*?\.ipynb)\)", links)]
-        headings = {heading.replace("$", "") for path in linked for heading in re.findall(r"^#+ (.*)$", prose(path), re.MULTILINE)}
+        headings = {
+            heading.replace("$", "")
+            for path in linked
+            for heading in re.findall(r"^#+ (.*)$", prose(path), re.MULTILINE)
+        }
         for section in sections.split("; "):
             assert section in headings, (links, section)
 
 
 def test_the_readmes_state_the_minutes_that_the_notebooks_state():
-    readme, chart = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "notebooks/README.md"))
+    readme, chart = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "notebooks/README.md")
+    )
     for path in NUMBERED:
         stated = re.search(r"(\d+) minutes", prose(path))[1]
-        assert re.search(rf"^\| {path.stem[:2]} \|.*\| (\d+) \|$", readme, re.MULTILINE)[1] == stated, path.stem
-        assert re.search(rf"^\| {path.stem[:2]} \| (\d+) \|", chart, re.MULTILINE)[1] == stated, path.stem
+        assert (
+            re.search(rf"^\| {path.stem[:2]} \|.*\| (\d+) \|$", readme, re.MULTILINE)[1] == stated
+        ), path.stem
+        assert re.search(rf"^\| {path.stem[:2]} \| (\d+) \|", chart, re.MULTILINE)[1] == stated, (
+            path.stem
+        )

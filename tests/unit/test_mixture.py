@@ -3,13 +3,11 @@
 import itertools
 import math
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from lecture_utils import plotting
 from lecture_utils.data import MNIST, binarize, binary_test_set
-from lecture_utils.evaluation import Estimate, mean_and_error
+from lecture_utils.evaluation import mean_and_error
 from lecture_utils.mixture import BernoulliMixture, fit_mixture, nat_baselines, trained_mixture
 
 
@@ -20,8 +18,10 @@ def generator(seed=0):
 @pytest.fixture
 def mixture():
     g = generator(1)
-    return BernoulliMixture(torch.log_softmax(torch.randn(3, generator=g, dtype=torch.float64), 0),
-                            2 * torch.randn(3, 6, generator=g, dtype=torch.float64))
+    return BernoulliMixture(
+        torch.log_softmax(torch.randn(3, generator=g, dtype=torch.float64), 0),
+        2 * torch.randn(3, 6, generator=g, dtype=torch.float64),
+    )
 
 
 @pytest.fixture
@@ -39,8 +39,10 @@ def images():
 
 def test_log_likelihood_agrees_with_torch_distributions(mixture, all_x):
     D = torch.distributions
-    referee = D.MixtureSameFamily(D.Categorical(logits=mixture.log_weights),
-                                  D.Independent(D.Bernoulli(logits=mixture.logits), 1))
+    referee = D.MixtureSameFamily(
+        D.Categorical(logits=mixture.log_weights),
+        D.Independent(D.Bernoulli(logits=mixture.logits), 1),
+    )
     torch.testing.assert_close(mixture.log_likelihood(all_x), referee.log_prob(all_x))
 
 
@@ -56,7 +58,9 @@ def test_posterior_is_bayes_rule(mixture, all_x):
 def test_samples_have_the_mixtures_frequencies(mixture, all_x):
     n = 100_000
     x = binarize(mixture.sample(n, generator(4)), generator(5))
-    codes = (x.long() * 2 ** torch.arange(5, -1, -1)).sum(dim=1)  # the row of all_x in which this image stands
+    codes = (x.long() * 2 ** torch.arange(5, -1, -1)).sum(
+        dim=1
+    )  # the row of all_x in which this image stands
     found = torch.bincount(codes, minlength=64) / n
     p = mixture.log_likelihood(all_x).exp()
     assert ((found - p).abs() < 4.5 * (p * (1 - p) / n).sqrt()).all()
@@ -72,14 +76,24 @@ def test_one_component_is_the_mean_of_each_pixel(images):
 def test_em_finds_the_two_clusters_and_climbs(images):
     mixture, history = fit_mixture(images, 2, 30)
     big = mixture.log_weights.argmax()
-    assert mixture.log_weights[big].exp().item() == pytest.approx(0.7, abs=4 * math.sqrt(0.21 / 500))
-    assert (torch.sigmoid(mixture.logits[big]) - torch.tensor([0.2] * 8 + [0.8] * 8)).abs().max() < 0.12
+    assert mixture.log_weights[big].exp().item() == pytest.approx(
+        0.7, abs=4 * math.sqrt(0.21 / 500)
+    )
+    assert (
+        torch.sigmoid(mixture.logits[big]) - torch.tensor([0.2] * 8 + [0.8] * 8)
+    ).abs().max() < 0.12
     assert history[-1] > history[0] + 1
     # With the pseudo-counts' prior, EM never lowers log-likelihood + log prior.
     penalised = []
     for n in range(1, 15):
         fitted, _ = fit_mixture(images.double(), 2, n)
-        log_prior = 0.5 * (torch.nn.functional.logsigmoid(fitted.logits) + torch.nn.functional.logsigmoid(-fitted.logits)).sum()
+        log_prior = (
+            0.5
+            * (
+                torch.nn.functional.logsigmoid(fitted.logits)
+                + torch.nn.functional.logsigmoid(-fitted.logits)
+            ).sum()
+        )
         penalised.append((fitted.log_likelihood(images.double()).sum() + log_prior).item())
     assert all(b >= a - 1e-6 for a, b in zip(penalised, penalised[1:]))
 
@@ -87,9 +101,13 @@ def test_em_finds_the_two_clusters_and_climbs(images):
 def test_intensities_give_a_lower_bound_on_the_expected_log_likelihood(mixture):
     v = torch.rand(20, 6, generator=generator(6), dtype=torch.float64)
     x = torch.tensor(list(itertools.product([0.0, 1.0], repeat=6)), dtype=torch.float64)
-    p_of_x = torch.stack([torch.where(x == 1, row, 1 - row).prod(dim=1) for row in v])  # [20, 64], exact
+    p_of_x = torch.stack(
+        [torch.where(x == 1, row, 1 - row).prod(dim=1) for row in v]
+    )  # [20, 64], exact
     expected = p_of_x @ mixture.log_likelihood(x)
-    assert (mixture.log_likelihood(v) <= expected).all() and (mixture.log_likelihood(v) < expected - 1e-3).any()
+    assert (mixture.log_likelihood(v) <= expected).all() and (
+        mixture.log_likelihood(v) < expected - 1e-3
+    ).any()
     one = BernoulliMixture(torch.zeros(1, dtype=torch.float64), mixture.logits[:1])
     torch.testing.assert_close(one.log_likelihood(v), p_of_x @ one.log_likelihood(x))
 
@@ -128,15 +146,3 @@ def test_baselines_are_on_the_seeded_binary_test_set(tmp_path, monkeypatch):
     expected = torch.distributions.Bernoulli(p).log_prob(binary_test_set(mnist)).sum(1)
     assert bars["independent pixels"] == pytest.approx(mean_and_error(expected), abs=1e-3)
     assert list(bars) == ["independent pixels", "mixture of 200 Bernoullis"]
-
-
-def test_nat_axis_keeps_one_scale_and_sets_published_figures_apart():
-    bars = {"independent pixels": Estimate(-206.5, 0.4), "mixture": Estimate(-131.7, 0.3)}
-    alone, beside = plotting.nat_axis(bars), plotting.nat_axis(bars, {"VAE elsewhere": -86.76})
-    assert alone.axes[0].get_xlim() == beside.axes[0].get_xlim()
-    texts = [text.get_text() for text in beside.axes[0].texts]
-    assert "−131.7 ± 0.3  (+74.8)" in texts and "−86.8" in texts and "published, not computed here" in texts
-    assert not any("published" in text.get_text() for text in alone.axes[0].texts)
-    plt.close("all")
-    with pytest.raises(ValueError, match="negative"):
-        plotting.nat_axis({"error": Estimate(131.7, 0.3)})

@@ -1,0 +1,1 @@
+"""Tests that read the committed notebooks. (`pytest --nbval` runs them.)"""

@@ -1,0 +1,179 @@
+"""The small diffusion model: exact values, errors, interruption, repeatability."""
+
+import math
+
+import pytest
+import torch
+
+from lecture_utils import diffusion
+from tests.helpers import normal, seeded
+
+CPU = {"device": "cpu", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def schedule():
+    return diffusion.NoiseSchedule(n_steps=100)
+
+
+def test_all_steps_together_are_one_gaussian(schedule):
+    mean, variance = 1.0, 0.0
+    for t in range(1, schedule.n_steps + 1):
+        mean, variance = (
+            math.sqrt(schedule.alpha[t]) * mean,
+            schedule.alpha[t].item() * variance + schedule.beta[t].item(),
+        )
+        assert mean == pytest.approx(schedule.alpha_bar[t].sqrt().item(), rel=1e-12)
+        assert variance == pytest.approx(1 - schedule.alpha_bar[t].item(), rel=1e-12)
+    assert mean < 0.01  # hardly anything of z_0 is left
+
+
+def test_noised_has_the_closed_form_for_each_row_its_own_time(schedule):
+    z0, epsilon, t = normal(0, 3, 2), normal(1, 3, 2), torch.tensor([1, 50, 100])
+    for row in range(3):
+        bar = schedule.alpha_bar[t[row]]
+        torch.testing.assert_close(
+            schedule.noised(z0, t, epsilon)[row],
+            bar.sqrt() * z0[row] + (1 - bar).sqrt() * epsilon[row],
+        )
+
+
+@pytest.mark.parametrize("t", [2, 37, 100])
+def test_posterior_is_bayes_rule_for_gaussians(schedule, t):
+    z0, zt = normal(0, 5, 3), normal(1, 5, 3)
+    mean, variance = schedule.posterior(z0, zt, t)
+    # Precisions add: alpha / beta from the step, 1 / (1 - alpha_bar) from the past.
+    precision = schedule.alpha[t] / schedule.beta[t] + 1 / (1 - schedule.alpha_bar[t - 1])
+    weighted = (
+        schedule.alpha[t].sqrt() / schedule.beta[t] * zt
+        + schedule.alpha_bar[t - 1].sqrt() / (1 - schedule.alpha_bar[t - 1]) * z0
+    )
+    assert variance == pytest.approx(1 / precision.item(), rel=1e-9)
+    torch.testing.assert_close(mean, weighted / precision)
+
+
+def test_posterior_at_time_1_is_z0_itself(schedule):
+    mean, variance = schedule.posterior(normal(0, 5, 3), normal(1, 5, 3), 1)
+    torch.testing.assert_close(mean, normal(0, 5, 3))
+    assert variance == 0
+
+
+@pytest.mark.parametrize("t", [1, 2, 50, 100])
+def test_reverse_mean_is_the_posterior_mean_if_the_noise_is_known(schedule, t):
+    z0, epsilon = normal(0, 4, 3), normal(1, 4, 3)
+    zt = schedule.noised(z0, torch.full((4,), t), epsilon)
+    torch.testing.assert_close(
+        schedule.reverse_mean(zt, epsilon, t), schedule.posterior(z0, zt, t)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        torch.tensor([0.1, 1.0]),
+        torch.tensor([0.0, 0.1]),
+        torch.tensor([]),
+        torch.tensor([float("nan")]),
+    ],
+)
+def test_schedule_refuses_betas_outside_0_1(bad):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        diffusion.NoiseSchedule(beta=bad)
+    with pytest.raises(ValueError, match="n_steps"):
+        diffusion.NoiseSchedule(n_steps=10)
+
+
+@pytest.mark.parametrize("dims", [1, 3])
+def test_an_untrained_denoiser_is_perfect_for_standard_normal_data_so_that_its_bound_is_exact(
+    schedule, dims
+):
+    denoiser = diffusion.Denoiser(latent_dim=dims, hidden=16, schedule=schedule)
+    for value in (0.0, -1.7):
+        z0 = torch.full((3000, dims), value, dtype=torch.float32)
+        terms = diffusion.diffusion_bound_terms(denoiser, z0, seeded(0))
+        assert terms.shape == (schedule.n_steps + 1, 3000)
+        total = terms.sum(dim=0)
+        exact = dims * (0.5 * math.log(2 * math.pi) + value**2 / 2)
+        assert abs(total.mean().item() - exact) < 4 * total.std().item() / 3000**0.5 + 1e-4
+
+
+def test_an_untrained_denoiser_samples_standard_normals(schedule):
+    z = diffusion.Denoiser(latent_dim=2, hidden=16, schedule=schedule).sample(20_000, seeded(0))
+    # The last step adds no noise, so the variance falls short of 1 by beta_1.
+    assert z.mean(dim=0).abs().max() < 4 / 20_000**0.5
+    assert (z.var(dim=0) - (1 - schedule.beta[1])).abs().max() < 4 * (2 / 20_000) ** 0.5
+
+
+def test_simple_loss_is_the_squared_error_of_the_noise(schedule):
+    z0 = normal(0, 6, 4, dtype=torch.float32)
+    denoiser = diffusion.Denoiser(latent_dim=4, hidden=16, schedule=schedule, seed=1)
+    generator = seeded(5)
+    t = torch.randint(1, 101, (6,), generator=generator)
+    epsilon = torch.randn(6, 4, generator=generator)
+    expected = (epsilon - denoiser(schedule.noised(z0, t, epsilon), t)).pow(2).sum(1)
+    torch.testing.assert_close(diffusion.simple_loss(denoiser, z0, seeded(5)), expected)
+
+
+def test_diffusion_learns_where_the_codes_are_and_repeats():
+    """Four codes of five at -1/2, one at 2 (mean 0, variance 1): untrained it samples N(0, 1), trained it finds both."""
+    mu = torch.tensor([-0.5, -0.5, -0.5, -0.5, 2.0])[:, None]
+    runs = []
+    for _ in range(2):
+        denoiser = diffusion.Denoiser(latent_dim=1, hidden=32, seed=0)
+        before = denoiser.sample(2000, seeded(0))
+        record = diffusion.fit_diffusion(
+            denoiser,
+            mu,
+            torch.full_like(mu, -8),
+            steps=400,
+            batch_size=128,
+            learning_rate=1e-2,
+            **CPU,
+        )
+        runs.append(denoiser.sample(2000, seeded(0)))
+    assert not denoiser.training and len(record.loss) == 8 and record.loss[-1] < record.loss[0]
+
+    def miss(z):
+        return torch.minimum((z + 0.5).abs(), (z - 2).abs()).mean()
+
+    assert miss(before) > 0.4 and miss(runs[0]) < miss(before) / 2
+    assert abs((runs[0] > 0.75).float().mean() - 0.2) < 0.1
+    torch.testing.assert_close(runs[0], runs[1], rtol=1e-3, atol=1e-3)
+
+
+class _StopsInTraining(diffusion.Denoiser):
+    """Presses the stop button in its 61st call."""
+
+    calls = 0
+
+    def forward(self, zt, t):
+        self.calls += self.training
+        if self.calls > 60:
+            self.calls = 0
+            raise KeyboardInterrupt
+        return super().forward(zt, t)
+
+
+def test_an_interrupted_diffusion_says_so_and_is_usable(capsys):
+    denoiser = _StopsInTraining(latent_dim=2, hidden=16)
+    record = diffusion.fit_diffusion(
+        denoiser, torch.zeros(10, 2), torch.zeros(10, 2), steps=100, **CPU
+    )
+    assert (
+        record.interrupted
+        and len(record.loss) == 1
+        and "Interrupted after 60 of 100 steps" in capsys.readouterr().out
+    )
+    assert not denoiser.training and torch.isfinite(denoiser.sample(3)).all()
+
+
+def test_diffusion_refuses_nan_and_shapes_that_do_not_fit():
+    denoiser = diffusion.Denoiser(latent_dim=2, hidden=16)
+    with pytest.raises(FloatingPointError, match="Lower the learning rate"):
+        diffusion.fit_diffusion(
+            denoiser, torch.full((10, 2), float("nan")), torch.zeros(10, 2), steps=5, **CPU
+        )
+    with pytest.raises(ValueError, match=r"expected twice \[N, 2\]"):
+        diffusion.fit_diffusion(denoiser, torch.zeros(10, 3), torch.zeros(10, 3), **CPU)
+    with pytest.raises(ValueError, match=r"expected \[B, 2\]"):
+        denoiser(torch.zeros(4, 3), torch.ones(4, dtype=torch.int64))

@@ -1,0 +1,99 @@
+"""The Fréchet distance on exact values, and the classifier behind it."""
+
+import copy
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+
+from lecture_utils import frechet, models
+from lecture_utils.data import binarize
+
+
+def with_moments(mean, covariance, n=200, seed=0):
+    """Rows whose sample mean and covariance are exactly these, up to rounding."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, len(mean)))
+    x -= x.mean(axis=0)
+    x = x @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T))).T
+    return torch.tensor(x @ np.linalg.cholesky(covariance).T + np.asarray(mean))
+
+
+def test_frechet_distance_of_gaussians_in_closed_form():
+    """For diagonal covariances it is |mean difference|^2 + sum of (sigma_a - sigma_b)^2."""
+    a = with_moments([0.0, 1.0, 2.0], np.diag([1.0, 4.0, 9.0]))
+    b = with_moments([1.0, 1.0, 0.0], np.diag([4.0, 4.0, 0.25]), seed=1)
+    assert frechet.frechet_distance(a, b) == pytest.approx(5 + 1 + 0 + 2.5**2, rel=1e-9)
+
+
+def test_frechet_distance_against_scipys_matrix_root():
+    """Covariances that do not commute, where the root of a product is not the product of roots."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 5, 5))
+    cov_a, cov_b = first @ first.T + np.eye(5), second @ second.T + 0.1 * np.eye(5)
+    mean = rng.normal(size=5)
+    exact = mean @ mean + np.trace(cov_a + cov_b - 2 * scipy.linalg.sqrtm(cov_a @ cov_b).real)
+    a, b = with_moments(np.zeros(5), cov_a), with_moments(mean, cov_b, seed=1)
+    assert frechet.frechet_distance(a, b) == pytest.approx(exact, rel=1e-8)
+    assert frechet.frechet_distance(b, a) == pytest.approx(exact, rel=1e-8)
+
+
+def test_frechet_distance_has_a_known_zero_and_survives_singular_covariances():
+    x = torch.randn(10, 30, generator=torch.Generator().manual_seed(0))  # fewer rows than features
+    assert frechet.frechet_distance(x, x) == pytest.approx(0, abs=1e-5)
+    assert frechet.frechet_distance(x, x.flip(0)) == pytest.approx(0, abs=1e-5)
+    assert frechet.frechet_distance(x, x + 2) == pytest.approx(4 * 30, rel=1e-5)
+    assert frechet.frechet_distance(x, x.mean(dim=0).expand(10, -1)) == pytest.approx(
+        x.var(dim=0).sum().item(), rel=1e-5
+    )
+
+
+def test_frechet_distance_refuses_what_it_cannot_compare():
+    with pytest.raises(ValueError, match=r"\[N, F\]"):
+        frechet.frechet_distance(torch.zeros(5, 3), torch.zeros(5, 4))
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        frechet.frechet_distance(torch.zeros(1, 3), torch.zeros(5, 3))
+
+
+@pytest.mark.slow
+def test_digit_features_tell_digits_apart(mnist):
+    features = frechet.digit_features(mnist.test_images)
+    assert (
+        features.shape == (10_000, 64) and features.dtype == torch.float32 and (features >= 0).all()
+    )
+    with torch.no_grad():
+        logits = copy.deepcopy(frechet.digit_classifier()[-1]).cpu()(features)
+    assert (logits.argmax(dim=1) == mnist.test_labels).float().mean() > 0.98
+
+
+@pytest.mark.slow
+def test_digit_features_take_uint8_and_floats_alike_and_one_by_one(mnist):
+    images = mnist.test_images[:1003]
+    features = frechet.digit_features(images)
+    assert torch.allclose(features, frechet.digit_features(images / 255), atol=1e-4)
+    assert torch.allclose(features[-1:], frechet.digit_features(images[-1:]), atol=1e-4)
+
+
+def test_digit_features_refuse_logits_and_wrong_shapes():
+    with pytest.raises(ValueError, match="sigmoid"):
+        frechet.digit_features(torch.full((2, 784), 3.0))
+    with pytest.raises(ValueError, match="784"):
+        frechet.digit_features(torch.zeros(2, 1, 28, 28))
+
+
+@pytest.mark.slow
+def test_frechet_distance_grows_with_what_is_wrong_with_the_images(mnist):
+    """Two halves of real digits are near each other; binarising, noise and a missing class each move them apart."""
+    real, other = mnist.train_images[:5000], mnist.train_images[5000:10_000]
+    reference = frechet.digit_features(real)
+
+    def distance(images):
+        return frechet.frechet_distance(reference, frechet.digit_features(images))
+
+    floor = distance(other)
+    g = torch.Generator().manual_seed(0)
+    light, heavy = (distance(models.corrupt(other / 255, noise, g)) for noise in (0.05, 0.3))
+    assert floor < distance(binarize(other, g)) < heavy
+    assert floor < light < heavy
+    assert floor < distance(other[mnist.train_labels[5000:10_000] != 3])
