@@ -71,11 +71,8 @@ def draw_reparameterization(x: float, n_samples: int) -> Frame:
     return Frame(
         picture.png(),
         f"Left, the density q(z|x) at x = {x:.2f} with samples on their paths z(x). Right, both "
-        "estimates "
-        f"of the gradient from {n_samples} samples: "(
-            f"{toy.reparameterized.mean():.1f} with the trick, {score} with the score function, "
-            f"{exact:.1f} exactly."
-        ),
+        f"estimates of the gradient from {n_samples} samples: {toy.reparameterized.mean():.1f} "
+        f"with the trick, {score} with the score function, {exact:.1f} exactly.",
     )
 
 
@@ -151,7 +148,7 @@ def _reparameterization_picture():
         ),
     }
     for column, (name, color) in enumerate(
-        [("trick", COLORS["latent"]), ("score", COLORS["reconstruction"])]
+        [("trick", COLORS["latent"]), ("score", COLORS["prior"])]
     ):
         artists[f"{name} error"] = right.vlines([column], 0, 0, color=color, lw=5, alpha=0.4)
         artists[name] = right.plot([column], [0], "o", color=color)[0]
@@ -163,7 +160,7 @@ def _reparameterization_picture():
 
 # --- Notebook 05: KL( N(mu, sigma^2) || N(0, 1) ) ---
 
-MU_LIMIT, SIGMA_RANGE = 2.5, (0.25, 2.5)
+MU_LIMIT, SIGMA_RANGE = 2.5, (0.1, 2.5)
 
 
 def kl_terms(mu: float, sigma: float) -> tuple[float, float]:
@@ -186,14 +183,16 @@ def kl_integrand(z: np.ndarray, mu: float, sigma: float) -> np.ndarray:
 def draw_kl(mu: float, sigma: float) -> Frame:
     """Draw q and p, the KL as the shaded area under q log(q/p), and its two terms as bars.
 
-    Raises ValueError for mu outside [-2.5, 2.5] or sigma outside [0.25, 2.5].
+    Raises ValueError for mu outside [-2.5, 2.5] or sigma outside [0.1, 2.5].
     """
     _require_range("mu", mu, -MU_LIMIT, MU_LIMIT)
     _require_range("sigma", sigma, *SIGMA_RANGE)
     z, artists, picture = _kl_picture()
-    artists["q"].set_ydata(_normal_density(z, mu, sigma))
-    integrand = kl_integrand(z, mu, sigma)
-    top = next(limit for limit in (1.2, 3.0, 9.0) if integrand.max() < limit)
+    density, integrand = _normal_density(z, mu, sigma), kl_integrand(z, mu, sigma)
+    peak = next(limit for limit in (1.7, 4.2) if density.max() < limit)
+    top = next(limit for limit in (1.2, 3.0, 9.0, 27.0) if integrand.max() < limit)
+    artists["q"].axes.set_ylim(0, peak)
+    artists["q"].set_ydata(density)
     artists["integrand"].axes.set_ylim(-top / 3, top)
     artists["integrand"].set_ydata(integrand)
     for name, part in (("gain", np.maximum(integrand, 0)), ("loss", np.minimum(integrand, 0))):
@@ -205,10 +204,9 @@ def draw_kl(mu: float, sigma: float) -> Frame:
         artists[name].set_height(height)
         artists[f"{name} label"].set(y=height + 0.1, text=f"{height:.2f}")
     return Frame(
-        picture.png(background_key=top),
+        picture.png(background_key=f"{peak} {top}"),
         f"Left, q with mean {mu:.2f} and standard deviation {sigma:.2f}, and p, above the "
-        "integrand "
-        "q log(q/p). Right, the two terms of the KL and their sum: "
+        "integrand q log(q/p). Right, the two terms of the KL and their sum: "
         f"{mean_term:.2f} + {spread_term:.2f} = {mean_term + spread_term:.2f} nats.",
     )
 
@@ -219,10 +217,10 @@ def kl_explorer() -> ipywidgets.VBox:
         draw_kl,
         {
             "mu": ipywidgets.FloatSlider(
-                1.0, min=-MU_LIMIT, max=MU_LIMIT, step=0.05, description="mu"
+                1.0, min=-MU_LIMIT, max=MU_LIMIT, step=0.01, description="mu"
             ),
             "sigma": ipywidgets.FloatSlider(
-                0.5, min=SIGMA_RANGE[0], max=SIGMA_RANGE[1], step=0.05, description="sigma"
+                0.5, min=SIGMA_RANGE[0], max=SIGMA_RANGE[1], step=0.01, description="sigma"
             ),
         },
     )
@@ -231,7 +229,7 @@ def kl_explorer() -> ipywidgets.VBox:
 @functools.cache
 def _kl_picture():
     """Build the figure of `draw_kl`: the grid of z, the moving artists by name, the picture."""
-    z = np.linspace(-6, 6, 401)
+    z = np.linspace(-6, 6, 801)  # 0.015 apart: fine for the narrowest sigma
     figure = Figure(figsize=(7, 4.2), layout="none")
     densities, integrand = (
         figure.add_axes([0.08, 0.6, 0.54, 0.33]),
@@ -241,8 +239,11 @@ def _kl_picture():
     densities.set(xlim=(-6, 6), ylim=(0, 1.7), title="densities", xticklabels=[])
     integrand.set(xlim=(-6, 6), xlabel="$z$", title=r"$q\,\log(q/p)$: its area is the KL")
     densities.plot(z, _normal_density(z, 0, 1), "--", color=COLORS["prior"])
-    densities.text(-5.8, 1.25, "$p = N(0, 1)$, dashed", color=COLORS["prior"])
-    densities.text(-5.8, 1.47, r"$q = N(\mu, \sigma^2)$", color=COLORS["latent"])
+    for y, label, name in (
+        (0.86, r"$q = \mathcal{N}(\mu, \sigma^2)$", "latent"),
+        (0.73, r"$p = \mathcal{N}(0, 1)$, dashed", "prior"),
+    ):
+        densities.text(0.02, y, label, color=COLORS[name], transform=densities.transAxes)
     integrand.axhline(0, color=COLORS["data"], lw=1)
     bars.set(
         ylim=(0, 6.5),
@@ -258,7 +259,7 @@ def _kl_picture():
             [0],
             [0],
             facecolor="none",
-            edgecolor=COLORS["reconstruction"],
+            edgecolor=COLORS["data"],
             hatch="////",
             lw=0,
             ls="-",
