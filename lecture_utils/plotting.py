@@ -261,7 +261,7 @@ def computation_graph(panels: dict[str, tuple[dict, list]]) -> plt.Figure:
     gradient), gradient "passes", "blocked" (the step has no derivative) or "none" (none arrives, or
     none is asked for). Values are dark arrows, gradients dashed orange ones.
     """
-    heights = [1.1 + 0.8 * max(node[1] for node in nodes.values()) for nodes, _ in panels.values()]
+    heights = [1.3 + 0.8 * max(node[1] for node in nodes.values()) for nodes, _ in panels.values()]
     figure, axes = plt.subplots(
         len(panels),
         1,
@@ -275,7 +275,7 @@ def computation_graph(panels: dict[str, tuple[dict, list]]) -> plt.Figure:
             _graph_edge(axis, boxes[start], boxes[end], gradient)
         columns = [node[0] for node in nodes.values()]
         axis.set(
-            xlim=(min(columns) - 0.35, max(columns) + 0.35), ylim=(-0.6, height - 0.6), title=title
+            xlim=(min(columns) - 0.35, max(columns) + 0.35), ylim=(-0.8, height - 0.8), title=title
         )
         axis.set_axis_off()
     return figure
@@ -347,10 +347,11 @@ def _graph_edge(axis, start, end, gradient):
         )
         axis.text(
             middle,
-            (y_start + y_end) / 2 + 0.13,
+            (y_start + y_end) / 2 - 0.5,
             "no gradient",
             color=COLORS["reconstruction"],
             ha="center",
+            va="top",
             fontsize=10,
         )
 
