@@ -20,7 +20,7 @@ release = "1.0.0"
 language = "en"
 smartquotes = False  # docstrings write Z' for a second Z
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "static_pages"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "static_pages", "playground_pages"]
 root_doc = "book/index"
 # The source folder is the repository's root, so that links between its files are links between pages.
 include_patterns = [
