@@ -20,7 +20,13 @@ release = "1.0.0"
 language = "en"
 smartquotes = False  # docstrings write Z' for a second Z
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "static_pages", "playground_pages"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "static_pages",
+    "playground_pages",
+]
 root_doc = "book/index"
 # The source folder is the repository's root, so that links between its files are links between pages.
 include_patterns = [
@@ -63,7 +69,8 @@ default_role = "literal"  # docstrings write `name`, as Markdown does
 nitpicky = True
 # Types of other libraries are named without a link: finding their pages would need the network.
 nitpick_ignore_regex = [
-    ("py:class", r"(torch|numpy|sklearn|matplotlib|ipywidgets|pathlib|collections)\..*")
+    ("py:class", r"(torch|numpy|sklearn|matplotlib|ipywidgets|pathlib|collections)\..*"),
+    ("py:class", r"t\.Any"),  # of traitlets, in the signature of every widget
 ]
 
 # --- Look ---

@@ -3,20 +3,25 @@
 // playground_pages.py, `show` and `bytesOf` from lecture_utils/playground*.mjs.
 
 const folder = document.currentScript.src.replace(/[^/]*$/, "");
-const known = {}, arrivals = {};
+const known = {},
+  arrivals = {};
 
 /** Called by the script of a model's weights once it has loaded. */
 globalThis.vaePlaygroundArrived = (file, about, base64) =>
   arrivals[file]({ about, weights: bytesOf(base64) });
 
 /** A promise of the model in a file, which is loaded once, and only when it is asked for. */
-const load = file => known[file] ??= new Promise((resolve, reject) => {
-  const script = document.createElement("script");
-  arrivals[file] = resolve;
-  script.src = `${folder}playground_${file}.js`;
-  script.onerror = () => { delete known[file]; reject(new Error(`${script.src} is missing`)); };
-  document.head.append(script);
-});
+const load = file =>
+  (known[file] ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    arrivals[file] = resolve;
+    script.src = `${folder}playground_${file}.js`;
+    script.onerror = () => {
+      delete known[file];
+      reject(new Error(`${script.src} is missing`));
+    };
+    document.head.append(script);
+  }));
 
 const models = CONTENT.models.map(({ name, file }) => ({ name, load: () => load(file) }));
 

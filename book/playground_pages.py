@@ -2,8 +2,8 @@
 
 A cell that shows the playground in JupyterLab gets a place for it here, which a script fills. The
 models are not the notebook's own, which the reader has not trained, but those in
-lecture_utils/weights. Only the pages with such a place load the script, and it loads a model (1.7 MB)
-when the model is looked at.
+lecture_utils/weights. Only the pages with such a place load the script, and it loads a model
+(1.7 MB) when the model is looked at.
 """
 
 import base64
@@ -20,9 +20,10 @@ HOST = Path(__file__).with_name("playground_host.mjs")
 SCRIPT = "playground.js"
 CALL = re.compile(r"\bplayground\.(digits|reparameterization|kl)\(")
 VIEW = re.compile(r"""\bview=["'](\w*)["']""")
-# Explorers that need a kernel in JupyterLab: what the playground shows of them, and with which model.
+# Explorers that need a kernel in JupyterLab: the view that shows the same, and with which model.
 EXPLORERS = {
-    "reparameterization_explorer": ("reparameterization", ""), "kl_explorer": ("kl", ""),
+    "reparameterization_explorer": ("reparameterization", ""),
+    "kl_explorer": ("kl", ""),
     "latent_plane_explorer": ("", "VAE, 2 dimensions"),
     "traversal_explorer": ("", "VAE, 20 dimensions"),
     "interpolation_explorer": ("path", "VAE, 20 dimensions"),
@@ -30,10 +31,13 @@ EXPLORERS = {
     "decoders_explorer": ("compare", "AE, 2 dimensions"),
 }
 EXPLORER = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
-PLACE = ('<div class="vae-playground" data-view="{}" data-model="{}">'
-         "<noscript>The playground needs JavaScript.</noscript></div>")
-STANDS_IN = ("On this page the models are trained already; in JupyterLab they are those of the "
-             "notebook.")
+PLACE = (
+    '<div class="vae-playground" data-view="{}" data-model="{}">'
+    "<noscript>The playground needs JavaScript.</noscript></div>"
+)
+STANDS_IN = (
+    "On this page the models are trained already; in JupyterLab they are those of the notebook."
+)
 
 
 def shown(source: str) -> tuple[str, str] | None:
@@ -51,7 +55,9 @@ def shown(source: str) -> tuple[str, str] | None:
 
 def leave_places(_app, doctree):
     """doctree-read: a place below each cell that shows the playground in JupyterLab."""
-    cells = doctree.findall(lambda node: isinstance(node, nodes.container) and "cell" in node["classes"])
+    cells = doctree.findall(
+        lambda node: isinstance(node, nodes.container) and "cell" in node["classes"]
+    )
     for cell in cells:
         if (found := shown(cell.astext())) is not None:
             cell += nodes.raw("", PLACE.format(*map(html.escape, found)), format="html")
@@ -67,13 +73,16 @@ def write_scripts(app):
     images, labels = data.binary_test_set(mnist), mnist.test_labels
     models = [{"name": name, "file": file} for name, (file, *_) in playground.SHIPPED.items()]
     content = {"models": models, "images": playground.take_from(images, labels)}
-    program = (f"(() => {{\n{playground.script()}\nconst CONTENT = {json.dumps(content)};\n"
-               f"{HOST.read_text(encoding='utf-8')}}})();\n")
+    program = (
+        f"(() => {{\n{playground.script()}\nconst CONTENT = {json.dumps(content)};\n"
+        f"{HOST.read_text(encoding='utf-8')}}})();\n"
+    )
     (folder / SCRIPT).write_text(program, encoding="utf-8")
     for model in models:
         packed = playground.shipped_and_packed(model["name"], images, labels)
-        arguments = json.dumps([model["file"], packed["about"],
-                                base64.b64encode(packed["weights"]).decode()])
+        arguments = json.dumps(
+            [model["file"], packed["about"], base64.b64encode(packed["weights"]).decode()]
+        )
         script = f"vaePlaygroundArrived(...{arguments});\n"
         (folder / f"playground_{model['file']}.js").write_text(script, encoding="utf-8")
     app.config.html_static_path.append(str(folder))

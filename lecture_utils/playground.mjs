@@ -2,12 +2,43 @@
 // anywidget, which calls `render`) and the pages of the web edition (which call `mount`).
 // lecture_utils/playground.py joins the four playground*.mjs files into one script.
 import {
-  PEN, PIXELS, SIDE, binarize, bitsOf, blend, corrupt, decode, encode, gaussianKl, gaussianKls,
-  gaussians, ink, inkLikeMnist, logMeanExp, logWeight, reconstructionError, reparameterize, seeded,
-  sigmoid, sum, unpack,
+  PEN,
+  PIXELS,
+  SIDE,
+  binarize,
+  bitsOf,
+  blend,
+  corrupt,
+  decode,
+  encode,
+  gaussianKl,
+  gaussianKls,
+  gaussians,
+  ink,
+  inkLikeMnist,
+  logMeanExp,
+  logWeight,
+  reconstructionError,
+  reparameterize,
+  seeded,
+  sigmoid,
+  sum,
+  unpack,
 } from "./playground_model.mjs";
 import {
-  COLORS, DIGIT_COLORS, arrow, axes, dot, dragging, keepSharp, label, line, paint, sheet, shell, signed,
+  COLORS,
+  DIGIT_COLORS,
+  arrow,
+  axes,
+  dot,
+  dragging,
+  keepSharp,
+  label,
+  line,
+  paint,
+  sheet,
+  shell,
+  signed,
 } from "./playground_pictures.mjs";
 import { kl, reparameterization } from "./playground_formulas.mjs";
 
@@ -18,9 +49,31 @@ const PATH = 11; // digits on the path between two images
 const NATS = 400; // right end of the bar of nats
 const FROM_Q = null; // as the state's z: z comes from q(z|x)
 
-const DRAWINGS = { // what is no digit: strokes in pixels
-  "letter A": [[[7, 23], [14, 5], [21, 23]], [[10, 16], [18, 16]]],
-  "scribble": [[[5, 8], [22, 6], [6, 13], [23, 13], [5, 19], [22, 20], [8, 24], [16, 4]]],
+const DRAWINGS = {
+  // what is no digit: strokes in pixels
+  "letter A": [
+    [
+      [7, 23],
+      [14, 5],
+      [21, 23],
+    ],
+    [
+      [10, 16],
+      [18, 16],
+    ],
+  ],
+  scribble: [
+    [
+      [5, 8],
+      [22, 6],
+      [6, 13],
+      [23, 13],
+      [5, 19],
+      [22, 20],
+      [8, 24],
+      [16, 4],
+    ],
+  ],
 };
 
 const HTML = `
@@ -92,24 +145,46 @@ const HTML = `
  * `model` names the first model, `view` the part that is open at first: surprise, compare or path.
  */
 export function mount(el, { models, images, view = "", model: first = "" }) {
-  const part = shell(el, HTML), { $, on, host } = part;
+  const part = shell(el, HTML),
+    { $, on, host } = part;
   const tests = images.map(([name, bits]) => [name, bitsOf(bits)]);
-  const random = seeded(11), uniform = Float64Array.from({ length: PIXELS }, random);
+  const random = seeded(11),
+    uniform = Float64Array.from({ length: PIXELS }, random);
   const flips = Float64Array.from({ length: PIXELS }, random);
   const state = {
-    strokes: [], fixed: tests[0][1], start: (tests[6] ?? tests[0])[1], z: FROM_Q, epsilon: [],
-    unit: 0, pen: [14, 14], penDown: false,
+    strokes: [],
+    fixed: tests[0][1],
+    start: (tests[6] ?? tests[0])[1],
+    z: FROM_Q,
+    epsilon: [],
+    unit: 0,
+    pen: [14, 14],
+    penDown: false,
   };
-  let entry, result, frame = 0, timer = 0, run = 0;
+  let entry,
+    result,
+    frame = 0,
+    timer = 0,
+    run = 0;
 
   // --- What is computed ---
 
   function compute() {
-    const { model } = entry, { strokes, fixed } = state;
-    const x = fixed ?? binarize($(".centre").checked ? inkLikeMnist(strokes) : ink(strokes), uniform);
+    const { model } = entry,
+      { strokes, fixed } = state;
+    const x =
+      fixed ?? binarize($(".centre").checked ? inkLikeMnist(strokes) : ink(strokes), uniform);
     const q = encode(model, x);
-    const z = state.z ?? reparameterize(q.mu, q.logvar, state.epsilon), logits = decode(model, z);
-    return { x, ...q, z, logits, error: reconstructionError(logits, x), kl: gaussianKl(q.mu, q.logvar) };
+    const z = state.z ?? reparameterize(q.mu, q.logvar, state.epsilon),
+      logits = decode(model, z);
+    return {
+      x,
+      ...q,
+      z,
+      logits,
+      error: reconstructionError(logits, x),
+      kl: gaussianKl(q.mu, q.logvar),
+    };
   }
 
   /** Compute and show everything that follows the hand; what takes longer waits for a rest. */
@@ -132,7 +207,9 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     result.total = performance.now() - start;
   }
 
-  const changed = () => { frame ||= requestAnimationFrame(update); };
+  const changed = () => {
+    frame ||= requestAnimationFrame(update);
+  };
 
   function rest() {
     if (!entry?.model) return;
@@ -147,15 +224,19 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     $(".units").hidden = isPlane;
     if (isPlane) return drawPlane($(".plane"), entry, result);
     drawUnits($(".units"), entry, result, state.unit);
-    const j = entry.about.order[state.unit], text = `unit ${j}: z = ${signed(result.z[j], 2)}`;
+    const j = entry.about.order[state.unit],
+      text = `unit ${j}: z = ${signed(result.z[j], 2)}`;
     $(".latent-caption").textContent = $(".units").ariaValueText = text;
     $(".units").ariaValueNow = result.z[j].toFixed(2);
   }
 
   function showNats() {
-    const { error, kl } = result, isVae = Boolean(entry.model.toLogvar), chosen = state.z !== FROM_Q;
+    const { error, kl } = result,
+      isVae = Boolean(entry.model.toLogvar),
+      chosen = state.z !== FROM_Q;
     const numbers = { error, kl, loss: error + kl };
-    for (const [name, value] of Object.entries(numbers)) $(`.${name} b`).textContent = value.toFixed(1);
+    for (const [name, value] of Object.entries(numbers))
+      $(`.${name} b`).textContent = value.toFixed(1);
     $(".kl").hidden = $(".loss").hidden = !isVae || chosen; // the loss needs a z from q(z|x)
     const share = nats => `${100 * Math.min(1, nats / NATS)}%`;
     $(".of-error").style.width = share(error);
@@ -163,14 +244,16 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
   }
 
   function showEntry() {
-    const { name, about, model } = entry, isVae = Boolean(model.toLogvar);
+    const { name, about, model } = entry,
+      isVae = Boolean(model.toLogvar);
     $(".latent-caption").textContent = "the latent plane: drag z";
     [$(".units").ariaValueMin, $(".units").ariaValueMax] = [-about.limit, about.limit];
     $(".epsilon").disabled = !isVae;
     $(".from-q").textContent = isVae ? "z from q(z|x)" : "z from the encoder";
-    $(".mean").style.left = `${100 * about.mean / NATS}%`;
+    $(".mean").style.left = `${(100 * about.mean) / NATS}%`;
     const corrupted = about.kind === "DAE" ? ", corrupted as in its training" : "";
-    $(".mean-note").textContent = `Black mark: mean over test images${corrupted}, ` +
+    $(".mean-note").textContent =
+      `Black mark: mean over test images${corrupted}, ` +
       `${about.mean.toFixed(1)} nats. ${isVae ? "" : "No q(z|x), so no KL. "}${about.note ?? ""}`;
     $(".model").value = name;
     host.dataset.ready = name;
@@ -232,12 +315,15 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     const noisy = corrupt(result.x, Number($(".noise").value), flips);
     paint(input.querySelector("canvas"), noisy);
     result.compared = outputs.map((panel, number) => {
-      const { model } = models[number], { mu, logvar } = encode(model, noisy);
-      const z = state.z?.length === mu.length ? state.z : mu, logits = decode(model, z);
-      const error = reconstructionError(logits, result.x), kl = gaussianKl(mu, logvar);
+      const { model } = models[number],
+        { mu, logvar } = encode(model, noisy);
+      const z = state.z?.length === mu.length ? state.z : mu,
+        logits = decode(model, z);
+      const error = reconstructionError(logits, result.x),
+        kl = gaussianKl(mu, logvar);
       paint(panel.querySelector("canvas"), logits.map(sigmoid));
-      panel.querySelector(".note").textContent = `${error.toFixed(1)} nats` +
-        (logvar ? `; KL ${kl.toFixed(1)}` : "");
+      panel.querySelector(".note").textContent =
+        `${error.toFixed(1)} nats` + (logvar ? `; KL ${kl.toFixed(1)}` : "");
       return { error, kl };
     });
   }
@@ -247,7 +333,8 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
   const ends = () => [state.start, result.x].map(x => encode(entry.model, x).mu);
 
   function showPath() {
-    const [a, b] = ends(), steps = Array.from({ length: PATH }, (_, i) => i / (PATH - 1));
+    const [a, b] = ends(),
+      steps = Array.from({ length: PATH }, (_, i) => i / (PATH - 1));
     paint($(".codes"), ...steps.map(t => decode(entry.model, blend(a, b, t)).map(sigmoid)));
     paint($(".blends"), ...steps.map(t => blend(state.start, result.x, t)));
   }
@@ -263,13 +350,17 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
 
   /** Weigh samples of q(z|x) in slices, so that the page stays free; stop if the image changes. */
   async function surprise(mine) {
-    const { about, model } = entry, { x, mu, logvar } = result, says = $(".surprise-words");
+    const { about, model } = entry,
+      { x, mu, logvar } = result,
+      says = $(".surprise-words");
     if (!about.surprise.length) {
-      says.textContent = logvar ? "The distribution over test images comes when training is done."
+      says.textContent = logvar
+        ? "The distribution over test images comes when training is done."
         : `This is a question for a VAE: the ${about.kind} has no p(z), hence no p(x).`;
       return drawHistogram($(".histogram"), [], null);
     }
-    const logWeights = [], draws = seeded(5);
+    const logWeights = [],
+      draws = seeded(5);
     while (logWeights.length < about.samples) {
       const until = performance.now() + SLICE;
       while (performance.now() < until && logWeights.length < about.samples)
@@ -296,7 +387,8 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
   function take(choice) {
     Object.assign(state, { fixed: null, strokes: [], z: FROM_Q, penDown: false });
     if (choice in DRAWINGS) state.strokes = structuredClone(DRAWINGS[choice]);
-    else if (choice === "noise") state.fixed = flips.map(u => Number(u < 0.13)); // as much ink as a digit
+    else if (choice === "noise")
+      state.fixed = flips.map(u => Number(u < 0.13)); // as much ink as a digit
     else if (choice !== "") state.fixed = tests[Number(choice)][1];
     changed();
   }
@@ -307,11 +399,19 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
   }
 
   const within = v => Math.max(-entry.about.limit, Math.min(entry.about.limit, v));
-  const moveUnit = value => setZ(result.z.map((v, j) => j === entry.about.order[state.unit] ? within(value) : v));
-  const undo = () => { state.penDown = false; state.strokes.pop(); changed(); };
+  const moveUnit = value =>
+    setZ(result.z.map((v, j) => (j === entry.about.order[state.unit] ? within(value) : v)));
+  const undo = () => {
+    state.penDown = false;
+    state.strokes.pop();
+    changed();
+  };
 
   dragging(part, $(".pad"), (x, y, isNew) => draw([x * SIDE, y * SIDE], isNew));
-  on($(".pad"), "focus blur", () => { state.penDown = false; changed(); });
+  on($(".pad"), "focus blur", () => {
+    state.penDown = false;
+    changed();
+  });
   on($(".pad"), "keydown", event => {
     const step = arrow(event);
     if (step) {
@@ -323,7 +423,8 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     } else if (event.key === "Backspace") undo();
     else return;
     event.preventDefault();
-    $(".pen").textContent = `row ${state.pen[1]}, column ${state.pen[0]}, pen ${state.penDown ? "down" : "up"}`;
+    $(".pen").textContent =
+      `row ${state.pen[1]}, column ${state.pen[0]}, pen ${state.penDown ? "down" : "up"}`;
     changed();
   });
 
@@ -332,8 +433,9 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     setZ(Float64Array.of(within((2 * x - 1) * limit), within((1 - 2 * y) * limit)));
   });
   on($(".plane"), "keydown", event => {
-    const step = arrow(event), { limit } = entry.about;
-    if (step) setZ(result.z.map((v, i) => within(v + [1, -1][i] * step[i] * limit / 40)));
+    const step = arrow(event),
+      { limit } = entry.about;
+    if (step) setZ(result.z.map((v, i) => within(v + ([1, -1][i] * step[i] * limit) / 40)));
     else if (event.key === "Escape") setZ(FROM_Q);
     else return;
     event.preventDefault();
@@ -342,11 +444,12 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
   dragging(part, $(".units"), (x, y, isNew) => {
     const { order } = entry.about;
     if (isNew) state.unit = Math.max(0, Math.min(order.length - 1, Math.floor(y * order.length)));
-    moveUnit((x / UNITS_SHARE * 2 - 1) * entry.about.limit);
+    moveUnit(((x / UNITS_SHARE) * 2 - 1) * entry.about.limit);
   });
   on($(".units"), "keydown", event => {
-    const step = arrow(event), { order, limit } = entry.about;
-    if (step?.[0]) moveUnit(result.z[order[state.unit]] + step[0] * limit / 40);
+    const step = arrow(event),
+      { order, limit } = entry.about;
+    if (step?.[0]) moveUnit(result.z[order[state.unit]] + (step[0] * limit) / 40);
     else if (step) state.unit = Math.max(0, Math.min(order.length - 1, state.unit + step[1]));
     else if (event.key === "Escape") setZ(FROM_Q);
     else return;
@@ -355,16 +458,28 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
   });
 
   on($(".undo"), "click", undo);
-  on($(".clear"), "click", () => { $(".source").value = ""; take(""); });
+  on($(".clear"), "click", () => {
+    $(".source").value = "";
+    take("");
+  });
   on($(".centre"), "change", changed);
   on($(".source"), "change", () => take($(".source").value));
-  on($(".epsilon"), "click", () => { state.epsilon = gaussians(entry.model.latentDim); setZ(FROM_Q); });
+  on($(".epsilon"), "click", () => {
+    state.epsilon = gaussians(entry.model.latentDim);
+    setZ(FROM_Q);
+  });
   on($(".prior"), "click", () => setZ(gaussians(entry.model.latentDim)));
   on($(".from-q"), "click", () => setZ(FROM_Q));
   on($(".model"), "change", () => choose($(".model").value));
-  on($(".noise"), "input", () => { $(".noise-value").textContent = Number($(".noise").value).toFixed(2); changed(); });
+  on($(".noise"), "input", () => {
+    $(".noise-value").textContent = Number($(".noise").value).toFixed(2);
+    changed();
+  });
   on($(".t"), "input", moveAlong);
-  on($(".keep"), "click", () => { state.start = result.x; changed(); });
+  on($(".keep"), "click", () => {
+    state.start = result.x;
+    changed();
+  });
   on($(".compare"), "toggle", () => $(".compare").open && openCompare());
   on($(".path"), "toggle", changed);
   on($(".surprise"), "toggle", changed);
@@ -375,18 +490,37 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     element.append(...options);
     return element;
   };
-  $(".source").append(new Option("your drawing", ""),
-    group("test images", tests.map(([name], number) => new Option(name, number))),
-    group("no digits", [...Object.keys(DRAWINGS), "noise"].map(name => new Option(name))));
+  $(".source").append(
+    new Option("your drawing", ""),
+    group(
+      "test images",
+      tests.map(([name], number) => new Option(name, number)),
+    ),
+    group(
+      "no digits",
+      [...Object.keys(DRAWINGS), "noise"].map(name => new Option(name)),
+    ),
+  );
   $(".source").value = "0";
   $(".model").append(...models.map(({ name }) => new Option(name)));
   $(".choose-model").hidden = models.length < 2;
   if (view) $(`.${view}`).open = true;
   keepSharp(part, [$(".pad"), $(".plane"), $(".units"), $(".histogram")], changed);
-  part.whenLeft(() => { clearTimeout(timer); cancelAnimationFrame(frame); run++; });
+  part.whenLeft(() => {
+    clearTimeout(timer);
+    cancelAnimationFrame(frame);
+    run++;
+  });
   // For the tests: what is shown, and a way to set it.
   host.playground = {
-    state, get result() { return result; }, update: values => { Object.assign(state, values); update(); },
+    state,
+    get result() {
+      return result;
+    },
+    update: values => {
+      Object.assign(state, values);
+      update();
+    },
   };
   choose(first);
   return { leave: part.leave, renew };
@@ -398,51 +532,89 @@ const list = values => Array.from(values, v => signed(v, 2)).join(", ");
 
 /** What the pictures show, for a reader who does not see them. */
 function describe({ about, model }, { fixed, z: chosen }, { x, mu, logvar, z, error, kl }) {
-  const isPlane = model.latentDim === 2, sd = logvar?.map(l => Math.exp(l / 2));
-  const code = !isPlane ? "" : sd ? `q(z|x) has mean (${list(mu)}) and standard deviation (${list(sd)}). `
-    : `The ${about.kind}'s code is (${list(mu)}). `;
+  const isPlane = model.latentDim === 2,
+    sd = logvar?.map(l => Math.exp(l / 2));
+  const code = !isPlane
+    ? ""
+    : sd
+      ? `q(z|x) has mean (${list(mu)}) and standard deviation (${list(sd)}). `
+      : `The ${about.kind}'s code is (${list(mu)}). `;
   const where = isPlane ? `z = (${list(z)})` : `z has ${z.length} dimensions`;
-  const nats = chosen || !sd ? `−log p(x|z) is ${error.toFixed(1)} nats`
-    : `reconstruction error ${error.toFixed(1)} + KL ${kl.toFixed(1)} = ${(error + kl).toFixed(1)} nats`;
-  return `${fixed ? "A given image" : "Your drawing"} with ${sum(x)} pixels on. ${code}${where}` +
-    `${chosen ? ", chosen by hand" : ""}: ${nats}.`;
+  const nats =
+    chosen || !sd
+      ? `−log p(x|z) is ${error.toFixed(1)} nats`
+      : `reconstruction error ${error.toFixed(1)} + KL ${kl.toFixed(1)} = ${(error + kl).toFixed(1)} nats`;
+  return (
+    `${fixed ? "A given image" : "Your drawing"} with ${sum(x)} pixels on. ${code}${where}` +
+    `${chosen ? ", chosen by hand" : ""}: ${nats}.`
+  );
 }
 
 function surpriseInWords({ surprise: all, samples }, { value, error, effective }) {
   const less = all.filter(v => v < value).length;
-  const place = less === 0 ? `below all ${all.length} test images` :
-    `above ${less} of ${all.length} test images`;
-  return `log p(x) is about ${signed(value, 1)} ± ${error.toFixed(1)} nats, ${place}. ` +
+  const place =
+    less === 0
+      ? `below all ${all.length} test images`
+      : `above ${less} of ${all.length} test images`;
+  return (
+    `log p(x) is about ${signed(value, 1)} ± ${error.toFixed(1)} nats, ${place}. ` +
     `Of ${samples} samples of q(z|x), ${effective.toFixed(0)} carry the weight` +
-    (effective < 5 ? ": few, so log p(x) may be higher, here and for the test images." : ".");
+    (effective < 5 ? ": few, so log p(x) may be higher, here and for the test images." : ".")
+  );
 }
 
 // --- Pictures ---
 
 /** The pen's strokes on squared paper; a given image in grey; the keyboard's pen as a square. */
 function drawPad(canvas, { strokes, fixed, pen, penDown }, hasFocus) {
-  const { context, width } = sheet(canvas), unit = width / SIDE;
+  const { context, width } = sheet(canvas),
+    unit = width / SIDE;
   context.scale(unit, unit);
   for (let i = 1; i < SIDE; i++) {
-    line(context, [[i, 0], [i, SIDE]], "#e5e5e5", { width: 0.5 / unit });
-    line(context, [[0, i], [SIDE, i]], "#e5e5e5", { width: 0.5 / unit });
+    line(
+      context,
+      [
+        [i, 0],
+        [i, SIDE],
+      ],
+      "#e5e5e5",
+      { width: 0.5 / unit },
+    );
+    line(
+      context,
+      [
+        [0, i],
+        [SIDE, i],
+      ],
+      "#e5e5e5",
+      { width: 0.5 / unit },
+    );
   }
   context.fillStyle = "#ccc";
-  fixed?.forEach((on, d) => { if (on) context.fillRect(d % SIDE, Math.floor(d / SIDE), 1, 1); });
+  fixed?.forEach((on, d) => {
+    if (on) context.fillRect(d % SIDE, Math.floor(d / SIDE), 1, 1);
+  });
   Object.assign(context, { lineCap: "round", lineJoin: "round" });
-  for (const stroke of strokes) line(context, stroke.length > 1 ? stroke : [stroke[0], stroke[0]], "#000", { width: 2 * PEN });
+  for (const stroke of strokes)
+    line(context, stroke.length > 1 ? stroke : [stroke[0], stroke[0]], "#000", { width: 2 * PEN });
   if (!hasFocus) return;
-  Object.assign(context, { strokeStyle: penDown ? COLORS.reconstruction : COLORS.latent, lineWidth: 0.5 });
+  Object.assign(context, {
+    strokeStyle: penDown ? COLORS.reconstruction : COLORS.latent,
+    lineWidth: 0.5,
+  });
   context.strokeRect(pen[0] - 1, pen[1] - 1, 2, 2);
 }
 
 /** Test digits at their codes and the prior's circle: drawn once for each model and size. */
 function planeBackground(canvas, entry) {
-  const { width, height } = canvas, { about } = entry, known = entry.background;
+  const { width, height } = canvas,
+    { about } = entry,
+    known = entry.background;
   if (known?.width === width && known.of === about) return known;
   const still = Object.assign(document.createElement("canvas"), { width, height, of: about });
   still.ratio = canvas.ratio;
-  const { context, width: size } = sheet(still), at = v => (v / about.limit + 1) / 2 * size;
+  const { context, width: size } = sheet(still),
+    at = v => ((v / about.limit + 1) / 2) * size;
   context.globalAlpha = 0.8;
   for (const [a, b, digit] of about.codes)
     label(context, String(digit), at(a), at(-b), DIGIT_COLORS[digit], { size: 9, align: "center" });
@@ -451,16 +623,18 @@ function planeBackground(canvas, entry) {
     Object.assign(context, { strokeStyle: "#333", lineWidth: 1.5 });
     context.setLineDash([5, 4]);
     context.beginPath();
-    context.arc(at(0), at(0), CIRCLE / about.limit * size / 2, 0, 2 * Math.PI);
+    context.arc(at(0), at(0), ((CIRCLE / about.limit) * size) / 2, 0, 2 * Math.PI);
     context.stroke();
   }
-  return entry.background = still;
+  return (entry.background = still);
 }
 
 /** Test digits at their codes, the prior's circle, q(z|x) as its 95 % ellipse, and z. */
 function drawPlane(canvas, entry, { mu, logvar, z }) {
-  const { context, width: size } = sheet(canvas), { limit } = entry.about;
-  const scale = size / 2 / limit, at = v => size / 2 + v * scale;
+  const { context, width: size } = sheet(canvas),
+    { limit } = entry.about;
+  const scale = size / 2 / limit,
+    at = v => size / 2 + v * scale;
   context.drawImage(planeBackground(canvas, entry), 0, 0, size, size);
   const radii = logvar?.map(l => CIRCLE * Math.exp(l / 2));
   if (radii) {
@@ -482,8 +656,11 @@ function ellipse(context, x, y, a, b) {
 
 /** The ellipse once more, in the corner away from it: sigma is a few pixels wide on the plane. */
 function magnified(context, size, scale, mu, radii, z) {
-  const side = size * 0.3, left = mu[0] > 0 ? 1 : size - side - 1, top = mu[1] > 0 ? size - side - 1 : 1;
-  const factor = side * 0.36 / (Math.max(...radii) * scale), zoom = factor * scale;
+  const side = size * 0.3,
+    left = mu[0] > 0 ? 1 : size - side - 1,
+    top = mu[1] > 0 ? size - side - 1 : 1;
+  const factor = (side * 0.36) / (Math.max(...radii) * scale),
+    zoom = factor * scale;
   if (factor < 1.5) return;
   context.save();
   context.beginPath();
@@ -493,7 +670,8 @@ function magnified(context, size, scale, mu, radii, z) {
   Object.assign(context, { strokeStyle: COLORS.prior, lineWidth: 1 });
   context.stroke();
   context.clip();
-  const x = left + side / 2, y = top + side * 0.56;
+  const x = left + side / 2,
+    y = top + side * 0.56;
   ellipse(context, x, y, radii[0] * zoom, radii[1] * zoom);
   dot(context, x + (z[0] - mu[0]) * zoom, y - (z[1] - mu[1]) * zoom, 4, COLORS.reconstruction);
   label(context, `× ${factor.toFixed(0)}`, left + 4, top + 9, "#333", { size: 11 });
@@ -504,44 +682,99 @@ const UNITS_SHARE = 0.8; // of the width is for z, the rest for the KL
 
 /** A row for each unit, the most informative first: q(z_j|x) as mu ± sigma, z_j, and its KL. */
 function drawUnits(canvas, { about, model }, { mu, logvar, z }, chosen) {
-  const { context, width, height } = sheet(canvas), { order, limit } = about;
-  const row = height / order.length, right = width * UNITS_SHARE, at = v => (v / limit + 1) / 2 * right;
+  const { context, width, height } = sheet(canvas),
+    { order, limit } = about;
+  const row = height / order.length,
+    right = width * UNITS_SHARE,
+    at = v => ((v / limit + 1) / 2) * right;
   const kls = logvar && gaussianKls(mu, logvar);
   context.fillStyle = "#eee";
   if (model.toLogvar) context.fillRect(at(-1), 0, at(1) - at(-1), height); // the prior, 0 ± 1
-  line(context, [[at(0), 0], [at(0), height]], "#999", { width: 1 });
+  line(
+    context,
+    [
+      [at(0), 0],
+      [at(0), height],
+    ],
+    "#999",
+    { width: 1 },
+  );
   order.forEach((j, number) => {
-    const y = (number + 0.5) * row, sd = logvar ? Math.exp(logvar[j] / 2) : 0;
+    const y = (number + 0.5) * row,
+      sd = logvar ? Math.exp(logvar[j] / 2) : 0;
     if (number === chosen) {
       context.fillStyle = "#fff2cc";
       context.fillRect(0, y - row / 2, width, row);
       label(context, `${j}`, 3, y, "#333", { size: 10 });
     }
-    if (sd) line(context, [[at(mu[j] - sd), y], [at(mu[j] + sd), y]], COLORS.latent, { width: row * 0.55 });
+    if (sd)
+      line(
+        context,
+        [
+          [at(mu[j] - sd), y],
+          [at(mu[j] + sd), y],
+        ],
+        COLORS.latent,
+        { width: row * 0.55 },
+      );
     else dot(context, at(mu[j]), y, row * 0.3, COLORS.latent);
     dot(context, at(z[j]), y, Math.min(4, row * 0.4), COLORS.reconstruction);
     if (!kls) return;
     context.fillStyle = COLORS.kl;
-    context.fillRect(right + 4, y - row * 0.3, Math.min(1, kls[j] / 5) * (width - right - 8), row * 0.6);
+    context.fillRect(
+      right + 4,
+      y - row * 0.3,
+      Math.min(1, kls[j] / 5) * (width - right - 8),
+      row * 0.6,
+    );
   });
-  line(context, [[right, 0], [right, height]], "#333", { width: 1 });
+  line(
+    context,
+    [
+      [right, 0],
+      [right, height],
+    ],
+    "#333",
+    { width: 1 },
+  );
 }
 
 /** log p(x) of test images as a histogram, and where the present image lies, or which way. */
 function drawHistogram(canvas, values, value) {
   const { context, width, height } = sheet(canvas);
   if (!values.length) return;
-  const from = 20 * Math.floor(values[0] / 20), to = 20 * Math.ceil(values.at(-1) / 20), step = 10;
+  const from = 20 * Math.floor(values[0] / 20),
+    to = 20 * Math.ceil(values.at(-1) / 20),
+    step = 10;
   const counts = new Array((to - from) / step).fill(0);
   for (const v of values) counts[Math.min(counts.length - 1, Math.floor((v - from) / step))]++;
-  const ticks = Array.from({ length: (to - from) / 20 + 1 }, (_, i) => from + 20 * i).filter(v => v % 40 === 0);
+  const ticks = Array.from({ length: (to - from) / 20 + 1 }, (_, i) => from + 20 * i).filter(
+    v => v % 40 === 0,
+  );
   const box = [12, 34, width - 12, height - 34];
-  const { X, Y } = axes(context, box, { x: [from, to], y: [0, Math.max(...counts)], xTicks: ticks });
-  label(context, "log p(x) in nats, of test images", width / 2, height - 9, "#333", { align: "center" });
+  const { X, Y } = axes(context, box, {
+    x: [from, to],
+    y: [0, Math.max(...counts)],
+    xTicks: ticks,
+  });
+  label(context, "log p(x) in nats, of test images", width / 2, height - 9, "#333", {
+    align: "center",
+  });
   context.fillStyle = COLORS.prior;
-  counts.forEach((n, i) => context.fillRect(X(from + step * i) + 1, Y(n), X(step) - X(0) - 2, Y(0) - Y(n)));
-  const inside = Math.max(from, Math.min(to, value)), x = X(inside);
-  line(context, [[x, 24], [x, Y(0)]], COLORS.bound, { width: 3 });
+  counts.forEach((n, i) =>
+    context.fillRect(X(from + step * i) + 1, Y(n), X(step) - X(0) - 2, Y(0) - Y(n)),
+  );
+  const inside = Math.max(from, Math.min(to, value)),
+    x = X(inside);
+  line(
+    context,
+    [
+      [x, 24],
+      [x, Y(0)],
+    ],
+    COLORS.bound,
+    { width: 3 },
+  );
   const text = `${value < from ? "← " : ""}this image: ${signed(value, 1)}`;
   const align = x < 80 ? "left" : x > width - 80 ? "right" : "center";
   label(context, text, x, 14, COLORS.bound, { align, size: 13, bold: true });
@@ -558,9 +791,17 @@ export function show(el, content) {
 
 /** JupyterLab: anywidget calls this for each place where the widget is shown. */
 export function render({ model, el }) {
-  const models = () => Object.entries(model.get("models")).map(([name, packed]) => ({ name, ...packed }));
-  const shown = show(el, { view: model.get("view"), images: model.get("images"), models: models() });
+  const models = () =>
+    Object.entries(model.get("models")).map(([name, packed]) => ({ name, ...packed }));
+  const shown = show(el, {
+    view: model.get("view"),
+    images: model.get("images"),
+    models: models(),
+  });
   const renew = () => shown.renew(models()); // a model that is still training is sent again
   model.on("change:models", renew);
-  return () => { model.off("change:models", renew); shown.leave(); };
+  return () => {
+    model.off("change:models", renew);
+    shown.leave();
+  };
 }

@@ -20,15 +20,22 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lecture_utils import models as model_classes
-from lecture_utils import objectives
+from lecture_utils.bounds import importance_weighted_bound
 
 VIEWS = ("", "surprise", "compare", "path")
 FOLDER = Path(__file__).resolve().parent
-FILES = ("playground_model.mjs", "playground_pictures.mjs", "playground_formulas.mjs",
-         "playground.mjs")
+FILES = (
+    "playground_model.mjs",
+    "playground_pictures.mjs",
+    "playground_formulas.mjs",
+    "playground.mjs",
+)
 ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
-KINDS = {model_classes.VAE: "VAE", model_classes.DenoisingAutoencoder: "DAE",
-         model_classes.Autoencoder: "AE"}
+KINDS = {
+    model_classes.VAE: "VAE",
+    model_classes.DenoisingAutoencoder: "DAE",
+    model_classes.Autoencoder: "AE",
+}
 N_CODES, N_MEAN = 300, 1000  # test images on the plane, and behind the mean loss
 SURPRISE_IMAGES, SURPRISE_SAMPLES = 500, 300  # images whose log p(x) is estimated, draws of z each
 PRIOR_LIMIT = 4.3  # how far the pictures of a VAE's codes reach
@@ -45,6 +52,7 @@ SHIPPED = {  # name: file, class, latent dimensions; the first is shown first
 
 # --- JupyterLab ---
 
+
 def script() -> str:
     """Return the JavaScript files joined into one, without import lines and the word export."""
     text = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in FILES)
@@ -53,12 +61,12 @@ def script() -> str:
 
 
 class Playground(anywidget.AnyWidget):
-    """The widget: models by name as `packed` returns them, images to take, what is open at first."""
+    """The widget that `digits`, `reparameterization` and `kl` return."""
 
     _esm = script() + "\nexport default { render };\n"
-    models = traitlets.Dict().tag(sync=True)
-    images = traitlets.List().tag(sync=True)
-    view = traitlets.Unicode().tag(sync=True)
+    models = traitlets.Dict(help="Models by name, as `packed` returns them.").tag(sync=True)
+    images = traitlets.List(help="Images to take, as `take_from` returns them.").tag(sync=True)
+    view = traitlets.Unicode(help="What is open at first, or which formula.").tag(sync=True)
 
     def __init__(self, evaluated_on=None, **traits):
         super().__init__(**traits)
@@ -81,15 +89,20 @@ class Playground(anywidget.AnyWidget):
         return f"Playground({self.view or ', '.join(self.models)})"  # without an address
 
 
-def digits(models: nn.Module | dict[str, nn.Module], images: torch.Tensor, labels: torch.Tensor,
-           view: str = "", surprise: bool | None = None) -> Playground:
+def digits(
+    models: nn.Module | dict[str, nn.Module],
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    view: str = "",
+    surprise: bool | None = None,
+) -> Playground:
     """Return the playground of one trained AE, DAE or VAE, or of several by name.
 
-    `images` [N, 784] are binary test images, float32, with labels [N]. A seeded sample of them lies
-    on the latent plane, gives the mean loss, and 20 images to start from. `view` names the part that
-    is open at first: "surprise" (log p(x) of the drawing among those of 500 test images), "compare"
-    (one image in all models), "path" (between two images) or "" (none). `surprise` says whether the
-    500 are computed, about two seconds a VAE; by default they are if `view` is "surprise".
+    `images` [N, 784] are binary test images, float32, with labels [N]. A seeded sample of them
+    lies on the latent plane, gives the mean loss, and 20 images to start from. `view` names the
+    part that is open at first: "surprise" (log p(x) of the drawing among those of 500 test images),
+    "compare" (one image in all models), "path" (between two images) or "" (none). `surprise` says
+    whether the 500 are computed, about two seconds a VAE; by default if `view` is "surprise".
     Raises ValueError for another view, for images that are not binary, and for other models.
     """
     if view not in VIEWS:
@@ -98,7 +111,10 @@ def digits(models: nn.Module | dict[str, nn.Module], images: torch.Tensor, label
     wanted = view == "surprise" if surprise is None else surprise
     return Playground(
         models={name: packed(model, images, labels, wanted) for name, model in by_name.items()},
-        images=take_from(images, labels), view=view, evaluated_on=(images, labels))
+        images=take_from(images, labels),
+        view=view,
+        evaluated_on=(images, labels),
+    )
 
 
 def reparameterization() -> Playground:
@@ -107,20 +123,27 @@ def reparameterization() -> Playground:
 
 
 def kl() -> Playground:
-    """Return notebook 05's explorer: the KL of N(mu, sigma^2) to N(0, 1), as an area and two terms."""
+    """Return notebook 05's explorer: KL( N(mu, sigma^2) || N(0, 1) ) as an area and two terms."""
     return Playground(view="kl")
 
 
 # --- A model as the browser takes it ---
 
-def packed(model: nn.Module, images: torch.Tensor, labels: torch.Tensor,
-           surprise: bool | list[float] = True, dtype: str = "float32", note: str = "") -> dict:
+
+def packed(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    surprise: bool | list[float] = True,
+    dtype: str = "float32",
+    note: str = "",
+) -> dict:
     """Return a model as the browser takes it: ``weights``, bytes, and ``about``, what they are.
 
-    `dtype` is "float32" or "float16", which halves the bytes and rounds the weights. `surprise` says
-    whether to estimate log p(x) of 500 of the binary test images [N, 784] (labels [N]), or holds
-    these values, in nats. `note` is shown below the mean loss. Raises ValueError for bad images and
-    models that the browser cannot compute.
+    `dtype` is "float32" or "float16", which halves the bytes and rounds the weights. `surprise`
+    says whether to estimate log p(x) of 500 of the binary test images [N, 784] (labels [N]), or
+    holds these values, in nats. `note` is shown below the mean loss. Raises ValueError for bad
+    images and for models that the browser cannot compute.
     """
     _check(images, labels)
     layers = _layers(model := folded(model))
@@ -130,10 +153,14 @@ def packed(model: nn.Module, images: torch.Tensor, labels: torch.Tensor,
     if surprise is True:
         surprise = log_likelihoods(model, x[:SURPRISE_IMAGES]) if _is_vae(model) else []
     about = {
-        "kind": _kind(model), "activation": ACTIVATIONS[_activation(model)], "dtype": dtype,
+        "kind": _kind(model),
+        "activation": ACTIVATIONS[_activation(model)],
+        "dtype": dtype,
         "shapes": [[name, layer.out_features, layer.in_features] for name, layer in layers],
         "surprise": sorted(round(value, 1) for value in surprise or []),
-        "samples": SURPRISE_SAMPLES, "note": note, **_seen_from_outside(model, x[:N_MEAN], digit),
+        "samples": SURPRISE_SAMPLES,
+        "note": note,
+        **_seen_from_outside(model, x[:N_MEAN], digit),
     }
     kind = f"<f{np.dtype(dtype).itemsize}"  # little-endian, whatever this machine is
     return {"weights": b"".join(part.astype(kind).tobytes() for part in numbers), "about": about}
@@ -158,16 +185,22 @@ def take_from(images: torch.Tensor, labels: torch.Tensor) -> list[list[str]]:
     rows = _sample(len(images))
     chosen = [int(row) for digit in range(10) for row in rows[labels[rows] == digit][:2]]
     bits = [np.packbits(images[row].bool().numpy()).tobytes() for row in chosen]
-    return [[f"{labels[row]} (test image {row})", base64.b64encode(packed_bits).decode()]
-            for row, packed_bits in zip(chosen, bits)]
+    return [
+        [f"{labels[row]} (test image {row})", base64.b64encode(packed_bits).decode()]
+        for row, packed_bits in zip(chosen, bits, strict=True)
+    ]
 
 
 @torch.no_grad()
 def log_likelihoods(model: nn.Module, x: torch.Tensor) -> list[float]:
     """Return a VAE's importance-weighted log p(x) in nats, 300 draws of z each, for x [N, 784]."""
     generator = torch.Generator().manual_seed(0)
-    return torch.cat([objectives.importance_weighted_bound(
-        model, batch, SURPRISE_SAMPLES, generator=generator) for batch in x.split(100)]).tolist()
+    return torch.cat(
+        [
+            importance_weighted_bound(model, batch, SURPRISE_SAMPLES, generator=generator)
+            for batch in x.split(100)
+        ]
+    ).tolist()
 
 
 @torch.no_grad()
@@ -175,14 +208,20 @@ def _seen_from_outside(model, x, digit):
     """The mean loss over x, the codes of a plane, their reach, and the units in order."""
     codes = model.code(x)
     loss = sum(model.loss_terms(x, torch.Generator().manual_seed(0))).mean().item()
-    points = [[round(a, 2), round(b, 2), int(label)] for (a, b), label
-              in zip(codes[:N_CODES].tolist(), digit)] if model.latent_dim == 2 else []
+    points = (
+        [
+            [round(a, 2), round(b, 2), int(label)]
+            for (a, b), label in zip(codes[:N_CODES].tolist(), digit, strict=False)
+        ]
+        if model.latent_dim == 2
+        else []
+    )
     limit = PRIOR_LIMIT if _is_vae(model) else float(1.05 * codes.abs().quantile(0.995))
     return {"mean": loss, "codes": points, "limit": limit, "order": _by_information(model, x)}
 
 
 def _by_information(model, x):
-    """The units, the most informative first: by mean KL in a VAE, elsewhere by the codes' variance."""
+    """The units, most informative first: by mean KL in a VAE, elsewhere by the codes' variance."""
     if not _is_vae(model):
         return model.code(x).var(dim=0).argsort(descending=True).tolist()
     mu, logvar = model.encode(x)
@@ -194,22 +233,29 @@ def _is_vae(model):
 
 
 def _kind(model):
+    own = getattr(type(model), "log_likelihood", None)
     for kind, name in KINDS.items():
-        if isinstance(model, kind):
+        if isinstance(model, kind) and own is kind.log_likelihood:
             return name
-    raise ValueError("The playground shows an Autoencoder, a DenoisingAutoencoder or a VAE, "
-                     f"not a {type(model).__name__}.")
+    raise ValueError(
+        "The playground shows an Autoencoder, a DenoisingAutoencoder or a VAE with the "
+        f"Bernoulli likelihood of EncoderDecoder, not a {type(model).__name__}."
+    )
 
 
 def _check(images, labels):
     if images.dim() != 2 or images.shape[1] != 784 or not images.is_floating_point():
-        raise ValueError(f"images are {images.dtype} {list(images.shape)}, but must be float "
-                         "[N, 784]: use data.binary_test_set().")
+        raise ValueError(
+            f"images are {images.dtype} {list(images.shape)}, but must be float "
+            "[N, 784]: use data.binary_test_set()."
+        )
     if len(images) != len(labels):
         raise ValueError(f"There are {len(images)} images, but {len(labels)} labels.")
     if not ((images == 0) | (images == 1)).all():
-        raise ValueError("The images are grey, but the playground shows binary pixels: "
-                         "use data.binary_test_set().")
+        raise ValueError(
+            "The images are grey, but the playground shows binary pixels: "
+            "use data.binary_test_set()."
+        )
 
 
 def _activation(model):
@@ -222,21 +268,28 @@ def _activation(model):
 
 def _layers(model):
     """The linear layers of a model by name, in the order in which they are packed."""
+
     def chain(name, sequence):
         linear = [part for part in sequence if isinstance(part, nn.Linear)]
         return [(f"{name}{i}", layer) for i, layer in enumerate(linear)]
 
     logvar = [("to_logvar", model.to_logvar)] if _is_vae(model) else []
-    return [*chain("encoder", model.encoder), ("to_mu", model.to_mu), *logvar,
-            *chain("decoder", model.decoder), ("to_logits", model.to_logits)]
+    return [
+        *chain("encoder", model.encoder),
+        ("to_mu", model.to_mu),
+        *logvar,
+        *chain("decoder", model.decoder),
+        ("to_logits", model.to_logits),
+    ]
 
 
 def _sample(n):
-    """n rows in a seeded random order: the first of MNIST's test images are neater than the rest."""
+    """n rows in a seeded order: the first of MNIST's test images are neater than the rest."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(0))
 
 
 # --- The models of the web edition ---
+
 
 def shipped(name: str) -> nn.Module:
     """Return one of the trained models of the web edition (`SHIPPED`), on the CPU.
@@ -257,7 +310,9 @@ def shipped_and_packed(name: str, images: torch.Tensor, labels: torch.Tensor) ->
     """Return a trained model of the web edition as `packed` does, with its record's log p(x)."""
     record = json.loads(RECORD.read_text(encoding="utf-8"))[name]
     distance = record["distance to float32 (nats)"]
-    note = (f"Trained for {record['epochs']} epochs. The weights have 16 bits: the loss differs from "
-            f"that of 32 bits by {distance['mean']:.3f} nats on average, {distance['largest']:.2f} "
-            "at most.")
+    note = (
+        f"Trained for {record['epochs']} epochs. The weights have 16 bits: the loss differs from "
+        f"that of 32 bits by {distance['mean']:.3f} nats on average, {distance['largest']:.2f} "
+        "at most."
+    )
     return packed(shipped(name), images, labels, record["log p(x) (nats)"], "float16", note)

@@ -1,14 +1,16 @@
 // The mathematics of the playground, without a page: a model from packed weights, the two terms of
 // its loss in nats, and pixels from pen strokes. tests/browser compares every number with torch.
 
-export const SIDE = 28, PIXELS = SIDE * SIDE;
-const ACTIVATIONS = { relu: v => v > 0 ? v : 0, tanh: Math.tanh };
+export const SIDE = 28,
+  PIXELS = SIDE * SIDE;
+const ACTIVATIONS = { relu: v => (v > 0 ? v : 0), tanh: Math.tanh };
 
 // --- Weights ---
 
 /** Bytes of a base64 text. A loop: Uint8Array.from with a function takes ten times as long. */
 export function bytesOf(base64) {
-  const text = atob(base64), bytes = new Uint8Array(text.length);
+  const text = atob(base64),
+    bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
 }
@@ -16,12 +18,14 @@ export function bytesOf(base64) {
 /** The 784 pixels, 0 or 1, of an image packed as bits, the first pixel in the highest bit. */
 export function bitsOf(base64) {
   const bytes = bytesOf(base64);
-  return Float64Array.from({ length: PIXELS }, (_, d) => bytes[d >> 3] >> (7 - d % 8) & 1);
+  return Float64Array.from({ length: PIXELS }, (_, d) => (bytes[d >> 3] >> (7 - (d % 8))) & 1);
 }
 
 /** The number that 16 bits stand for: a sign, 5 bits of exponent, 10 bits of mantissa (IEEE 754). */
 function half(bits) {
-  const sign = bits >> 15 ? -1 : 1, exponent = bits >> 10 & 31, mantissa = bits & 1023;
+  const sign = bits >> 15 ? -1 : 1,
+    exponent = (bits >> 10) & 31,
+    mantissa = bits & 1023;
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + mantissa / 1024) : 2 ** -24 * mantissa);
 }
 
@@ -39,18 +43,25 @@ function numbersOf(bytes, dtype) {
  * Packed is, for each, the weight matrix [outputs, inputs] row by row, then the biases.
  */
 export function unpack(bytes, { shapes, activation, dtype }) {
-  const numbers = numbersOf(bytes, dtype), layers = {};
+  const numbers = numbersOf(bytes, dtype),
+    layers = {};
   let at = 0;
   for (const [name, outputs, inputs] of shapes) {
-    const weight = numbers.subarray(at, at += outputs * inputs);
-    layers[name] = { weight, bias: numbers.subarray(at, at += outputs) };
+    const weight = numbers.subarray(at, (at += outputs * inputs));
+    layers[name] = { weight, bias: numbers.subarray(at, (at += outputs)) };
   }
-  if (at !== numbers.length) throw new Error(`${numbers.length} weights, but the shapes need ${at}`);
-  const chain = start => shapes.filter(([name]) => name.startsWith(start)).map(([name]) => layers[name]);
+  if (at !== numbers.length)
+    throw new Error(`${numbers.length} weights, but the shapes need ${at}`);
+  const chain = start =>
+    shapes.filter(([name]) => name.startsWith(start)).map(([name]) => layers[name]);
   return {
-    encoder: chain("encoder"), toMu: layers.to_mu, toLogvar: layers.to_logvar ?? null,
-    decoder: chain("decoder"), toLogits: layers.to_logits,
-    activation: ACTIVATIONS[activation], latentDim: layers.to_mu.bias.length,
+    encoder: chain("encoder"),
+    toMu: layers.to_mu,
+    toLogvar: layers.to_logvar ?? null,
+    decoder: chain("decoder"),
+    toLogits: layers.to_logits,
+    activation: ACTIVATIONS[activation],
+    latentDim: layers.to_mu.bias.length,
   };
 }
 
@@ -73,7 +84,10 @@ const through = (layers, activation, x) =>
 /** mu and logvar of q(z|x) of a VAE; AE and DAE have a code only, which stands in mu. */
 export function encode(model, x) {
   const hidden = through(model.encoder, model.activation, x);
-  return { mu: linear(model.toMu, hidden), logvar: model.toLogvar && linear(model.toLogvar, hidden) };
+  return {
+    mu: linear(model.toMu, hidden),
+    logvar: model.toLogvar && linear(model.toLogvar, hidden),
+  };
 }
 
 /** The logits of the 784 pixels. */
@@ -90,7 +104,7 @@ export const reparameterize = (mu, logvar, epsilon) =>
 /** What each latent unit adds to KL(q(z|x) || N(0, I)), in nats. */
 export const gaussianKls = (mu, logvar) =>
   mu.map((m, j) => (m * m + Math.exp(logvar[j]) - 1 - logvar[j]) / 2);
-export const gaussianKl = (mu, logvar) => logvar ? sum(gaussianKls(mu, logvar)) : 0;
+export const gaussianKl = (mu, logvar) => (logvar ? sum(gaussianKls(mu, logvar)) : 0);
 
 /** -log p(x|z) in nats: softplus(l) - x l, summed over the pixels. */
 export const reconstructionError = (logits, x) =>
@@ -109,15 +123,17 @@ export function logWeight(model, x, { mu, logvar }, epsilon) {
  * too small on average.
  */
 export function logMeanExp(logWeights) {
-  const top = Math.max(...logWeights), k = logWeights.length;
+  const top = Math.max(...logWeights),
+    k = logWeights.length;
   const weights = logWeights.map(l => Math.exp(l - top));
-  const total = sum(weights), effective = total ** 2 / sum(weights, w => w * w);
+  const total = sum(weights),
+    effective = total ** 2 / sum(weights, w => w * w);
   return { value: top + Math.log(total / k), error: Math.sqrt(1 / effective - 1 / k), effective };
 }
 
 /** x with each pixel replaced, with probability `noise`, by a fair coin flip (`models.corrupt`). */
 export const corrupt = (x, noise, uniform) =>
-  x.map((v, d) => uniform[d] < noise ? Number(uniform[d] < noise / 2) : v);
+  x.map((v, d) => (uniform[d] < noise ? Number(uniform[d] < noise / 2) : v));
 
 /** Binary pixels: x_d = 1 with probability grey_d, as `data.binarize` draws them. */
 export const binarize = (grey, uniform) => grey.map((v, d) => Number(uniform[d] < v));
@@ -127,16 +143,19 @@ export const blend = (a, b, t) => a.map((v, i) => (1 - t) * v + t * b[i]);
 /** Uniform random numbers from a seed (mulberry32), for noise that is to stay the same. */
 export function seeded(seed) {
   return () => {
-    seed = seed + 0x6D2B79F5 | 0;
-    let t = Math.imul(seed ^ seed >>> 15, seed | 1);
-    t ^= t + Math.imul(t ^ t >>> 7, t | 61);
-    return ((t ^ t >>> 14) >>> 0) / 4294967296;
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), seed | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
 }
 
 /** n draws from N(0, 1) (Box and Muller). */
-export const gaussians = (n, random = Math.random) => Float64Array.from({ length: n }, () =>
-  Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
+export const gaussians = (n, random = Math.random) =>
+  Float64Array.from(
+    { length: n },
+    () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
+  );
 
 // --- From strokes to pixels ---
 
@@ -158,11 +177,16 @@ export function ink(strokes, scale = 1, right = 0, down = 0) {
 
 /** Blacken the pixels within reach of the line from a to b; the rim, one pixel wide, is grey. */
 function inkLine(grey, [ax, ay], [bx, by]) {
-  const dx = bx - ax, dy = by - ay, length2 = dx * dx + dy * dy, reach = PEN + 0.5;
-  const first = v => Math.max(0, Math.floor(v - reach)), last = v => Math.min(SIDE - 1, Math.ceil(v + reach));
+  const dx = bx - ax,
+    dy = by - ay,
+    length2 = dx * dx + dy * dy,
+    reach = PEN + 0.5;
+  const first = v => Math.max(0, Math.floor(v - reach)),
+    last = v => Math.min(SIDE - 1, Math.ceil(v + reach));
   for (let row = first(Math.min(ay, by)); row <= last(Math.max(ay, by)); row++) {
     for (let column = first(Math.min(ax, bx)); column <= last(Math.max(ax, bx)); column++) {
-      const px = column + 0.5 - ax, py = row + 0.5 - ay;
+      const px = column + 0.5 - ax,
+        py = row + 0.5 - ay;
       const t = length2 ? Math.min(1, Math.max(0, (px * dx + py * dy) / length2)) : 0;
       const covered = Math.min(1, reach - Math.hypot(px - t * dx, py - t * dy));
       const d = row * SIDE + column;
@@ -180,9 +204,11 @@ export function inkLikeMnist(strokes) {
     return [Math.min(...values), Math.max(...values)];
   });
   const scale = Math.min(4, (20 - 2 * PEN) / Math.max(end - left, bottom - top, 1e-9));
-  let right = SIDE / 2 - scale * (left + end) / 2, down = SIDE / 2 - scale * (top + bottom) / 2;
-  const grey = ink(strokes, scale, right, down), mass = sum(grey);
-  right += CENTRE - sum(grey, (v, d) => v * (d % SIDE + 0.5)) / mass;
+  let right = SIDE / 2 - (scale * (left + end)) / 2,
+    down = SIDE / 2 - (scale * (top + bottom)) / 2;
+  const grey = ink(strokes, scale, right, down),
+    mass = sum(grey);
+  right += CENTRE - sum(grey, (v, d) => v * ((d % SIDE) + 0.5)) / mass;
   down += CENTRE - sum(grey, (v, d) => v * (Math.floor(d / SIDE) + 0.5)) / mass;
   return ink(strokes, scale, right, down);
 }

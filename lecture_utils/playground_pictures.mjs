@@ -2,12 +2,27 @@
 // axes, digits. Pictures stand on white paper in light and dark pages, as the figures do.
 import { SIDE } from "./playground_model.mjs";
 
-export const COLORS = { // as in lecture_utils/plotting.py, with the same meanings
-  data: "#333333", latent: "#0072E3", reconstruction: "#BD4600", kl: "#22834E",
-  bound: "#93377A", prior: "#767676",
+export const COLORS = {
+  // as in lecture_utils/plotting.py, with the same meanings
+  data: "#333333",
+  latent: "#0072E3",
+  reconstruction: "#BD4600",
+  kl: "#22834E",
+  bound: "#93377A",
+  prior: "#767676",
 };
-export const DIGIT_COLORS = ["#332288", "#BD4600", "#22834E", "#93377A", "#0072E3", "#8A7500",
-  "#882255", "#4D4D4D", "#507D00", "#C0392B"];
+export const DIGIT_COLORS = [
+  "#332288",
+  "#BD4600",
+  "#22834E",
+  "#93377A",
+  "#0072E3",
+  "#8A7500",
+  "#882255",
+  "#4D4D4D",
+  "#507D00",
+  "#C0392B",
+];
 const FONT = "system-ui, sans-serif";
 
 const STYLE = `
@@ -63,26 +78,43 @@ summary { cursor: pointer; font-weight: 600; padding: 4px 0; }
  * nor ours outside. `leave` takes everything away, listeners included.
  */
 export function shell(el, html) {
-  const host = document.createElement("div"), leaving = new AbortController();
+  const host = document.createElement("div"),
+    leaving = new AbortController();
   const root = host.attachShadow({ mode: "open" });
   host.className = "vae-playground-shell";
   root.innerHTML = `<style>${STYLE}</style><div class="vp">${html}</div>`;
   // Without this JupyterLab takes keys for commands of its own: in command mode, x deletes the cell.
-  for (const focusable of [host, ...root.querySelectorAll("[tabindex], button, select, input, summary")])
+  for (const focusable of [
+    host,
+    ...root.querySelectorAll("[tabindex], button, select, input, summary"),
+  ])
     focusable.dataset.lmSuppressShortcuts = "true";
   el.append(host);
-  const on = (target, types, listener) => types.split(" ").forEach(type =>
-    target.addEventListener(type, listener, { signal: leaving.signal }));
+  const on = (target, types, listener) =>
+    types
+      .split(" ")
+      .forEach(type => target.addEventListener(type, listener, { signal: leaving.signal }));
   const $ = selector => root.querySelector(selector);
   const whenLeft = action => leaving.signal.addEventListener("abort", action);
-  return { host, root, on, $, whenLeft, leave() { leaving.abort(); host.remove(); } };
+  return {
+    host,
+    root,
+    on,
+    $,
+    whenLeft,
+    leave() {
+      leaving.abort();
+      host.remove();
+    },
+  };
 }
 
 /** Give canvases as many pixels as the screen has, and call `redraw` whenever their size changes. */
 export function keepSharp({ whenLeft }, canvases, redraw) {
   const observer = new ResizeObserver(() => {
     for (const canvas of canvases) {
-      const { width, height } = canvas.getBoundingClientRect(), ratio = devicePixelRatio;
+      const { width, height } = canvas.getBoundingClientRect(),
+        ratio = devicePixelRatio;
       if (!width) continue; // hidden
       const wanted = [width, height].map(v => Math.round(v * ratio));
       if (canvas.width === wanted[0] && canvas.height === wanted[1]) continue;
@@ -97,9 +129,11 @@ export function keepSharp({ whenLeft }, canvases, redraw) {
 
 /** An empty sheet: the canvas's context in CSS pixels, and its size in them. */
 export function sheet(canvas) {
-  const context = canvas.getContext("2d"), ratio = canvas.ratio ?? 1;
+  const context = canvas.getContext("2d"),
+    ratio = canvas.ratio ?? 1;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  const width = canvas.width / ratio, height = canvas.height / ratio;
+  const width = canvas.width / ratio,
+    height = canvas.height / ratio;
   context.clearRect(0, 0, width, height);
   return { context, width, height };
 }
@@ -134,7 +168,14 @@ export function dot(context, x, y, radius, color) {
 }
 
 /** Text at (x, y); `align` is left, center or right, `size` in CSS pixels. */
-export function label(context, text, x, y, color = "#333", { align = "left", size = 12, bold = false } = {}) {
+export function label(
+  context,
+  text,
+  x,
+  y,
+  color = "#333",
+  { align = "left", size = 12, bold = false } = {},
+) {
   Object.assign(context, { fillStyle: color, textAlign: align, textBaseline: "middle" });
   context.font = `${bold ? "bold " : ""}${size}px ${FONT}`;
   context.fillText(text, x, y);
@@ -144,19 +185,49 @@ export function label(context, text, x, y, color = "#333", { align = "left", siz
  * Draw axes into a box [left, top, right, bottom] of a sheet for data in x: [from, to] and
  * y: [from, to]. Returns the functions from data to the sheet.
  */
-export function axes(context, [left, top, right, bottom], { x, y, xTicks = [], yTicks = [], title = "" }) {
-  const X = v => left + (v - x[0]) / (x[1] - x[0]) * (right - left);
-  const Y = v => bottom - (v - y[0]) / (y[1] - y[0]) * (bottom - top);
+export function axes(
+  context,
+  [left, top, right, bottom],
+  { x, y, xTicks = [], yTicks = [], title = "" },
+) {
+  const X = v => left + ((v - x[0]) / (x[1] - x[0])) * (right - left);
+  const Y = v => bottom - ((v - y[0]) / (y[1] - y[0])) * (bottom - top);
   for (const tick of xTicks) {
-    line(context, [[X(tick), top], [X(tick), bottom]], "#e5e5e5", { width: 1 });
+    line(
+      context,
+      [
+        [X(tick), top],
+        [X(tick), bottom],
+      ],
+      "#e5e5e5",
+      { width: 1 },
+    );
     label(context, signed(tick), X(tick), bottom + 10, "#333", { align: "center", size: 11 });
   }
   for (const tick of yTicks) {
-    line(context, [[left, Y(tick)], [right, Y(tick)]], "#e5e5e5", { width: 1 });
+    line(
+      context,
+      [
+        [left, Y(tick)],
+        [right, Y(tick)],
+      ],
+      "#e5e5e5",
+      { width: 1 },
+    );
     label(context, signed(tick), left - 5, Y(tick), "#333", { align: "right", size: 11 });
   }
-  line(context, [[left, top], [left, bottom], [right, bottom]], "#333", { width: 1 });
-  if (title) label(context, title, (left + right) / 2, top - 10, "#333", { align: "center", size: 13 });
+  line(
+    context,
+    [
+      [left, top],
+      [left, bottom],
+      [right, bottom],
+    ],
+    "#333",
+    { width: 1 },
+  );
+  if (title)
+    label(context, title, (left + right) / 2, top - 10, "#333", { align: "center", size: 13 });
   return { X, Y };
 }
 
@@ -192,5 +263,5 @@ export function dragging({ on }, canvas, move, ended = () => {}) {
 /** The arrow key's step [right, down] of a key event without modifiers, or null. */
 export function arrow(event) {
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-  return event.ctrlKey || event.metaKey || event.altKey ? null : steps[event.key] ?? null;
+  return event.ctrlKey || event.metaKey || event.altKey ? null : (steps[event.key] ?? null);
 }
