@@ -222,19 +222,12 @@ def test_tagged_cells_are_folded(path, page):
 
 
 @EVERY_NOTEBOOK
-def test_an_explorer_leaves_a_sentence_behind_a_figure(path, page):
-    explorers = [
-        cell
-        for cell in cells(path, "code")
-        if re.search(r"^\w+\.\w+_explorer\(", cell.source, re.MULTILINE)
-    ]
-    notes = page.select("article .cell .no-kernel")
-    assert len(notes) == len(explorers)
-    for note in notes:
-        assert "need a running kernel" in note.get_text() and note.find_previous("img")
-    assert not re.search(
-        r"VBox\(|HBox\(|Output\(\)|interactive\(|FloatProgress|it/s\]", page.article.get_text()
-    )
+def test_what_moves_in_jupyterlab_moves_here_too_behind_a_figure(path, page):
+    moving = [cell for cell in cells(path, "code")
+              if re.search(r"\w_explorer\(|\bplayground\.(digits|reparameterization|kl)\(", cell.source)]
+    places = page.select("article .cell .vae-playground")
+    assert len(places) == len(moving)
+    assert all(place.find_previous("img") for place in places)
 
 
 def public_names():
