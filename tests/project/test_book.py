@@ -228,6 +228,7 @@ def test_what_moves_in_jupyterlab_moves_here_too_behind_a_figure(path, page):
     places = page.select("article .cell .vae-playground")
     assert len(places) == len(moving)
     assert all(place.find_previous("img") for place in places)
+    assert not re.search(r"VBox\(|HBox\(|Output\(\)|interactive\(|FloatProgress|it/s\]", page.article.get_text())
 
 
 def public_names():
