@@ -1,4 +1,4 @@
-// The playground: a reader's own drawing goes through trained models. Two hosts: JupyterLab (through
+// The playground: a drawing of the reader goes through trained models. Two hosts: JupyterLab (through
 // anywidget, which calls `render`) and the pages of the web edition (which call `mount`).
 // lecture_utils/playground.py joins the four playground*.mjs files into one script.
 import {
@@ -353,10 +353,8 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     const { about, model } = entry,
       { x, mu, logvar } = result,
       says = $(".surprise-words");
-    if (!about.surprise.length) {
-      says.textContent = logvar
-        ? "The distribution over test images comes when training is done."
-        : `This is a question for a VAE: the ${about.kind} has no p(z), hence no p(x).`;
+    if (!logvar) {
+      says.textContent = `A question for a VAE: the ${about.kind} has no p(z), hence no p(x).`;
       return drawHistogram($(".histogram"), [], null);
     }
     const logWeights = [],
@@ -545,21 +543,19 @@ function describe({ about, model }, { fixed, z: chosen }, { x, mu, logvar, z, er
       ? `−log p(x|z) is ${error.toFixed(1)} nats`
       : `reconstruction error ${error.toFixed(1)} + KL ${kl.toFixed(1)} = ${(error + kl).toFixed(1)} nats`;
   return (
-    `${fixed ? "A given image" : "Your drawing"} with ${sum(x)} pixels on. ${code}${where}` +
+    `${fixed ? "This image" : "Your drawing"} with ${sum(x)} pixels on. ${code}${where}` +
     `${chosen ? ", chosen by hand" : ""}: ${nats}.`
   );
 }
 
 function surpriseInWords({ surprise: all, samples }, { value, error, effective }) {
   const less = all.filter(v => v < value).length;
-  const place =
-    less === 0
-      ? `below all ${all.length} test images`
-      : `above ${less} of ${all.length} test images`;
+  const place = less ? `above ${less} of ${all.length}` : `below all ${all.length}`;
+  const few = effective < 5 ? ": few, so log p(x) may be higher, here and for test images" : "";
   return (
-    `log p(x) is about ${signed(value, 1)} ± ${error.toFixed(1)} nats, ${place}. ` +
-    `Of ${samples} samples of q(z|x), ${effective.toFixed(0)} carry the weight` +
-    (effective < 5 ? ": few, so log p(x) may be higher, here and for the test images." : ".")
+    `log p(x) is about ${signed(value, 1)} ± ${error.toFixed(1)} nats` +
+    (all.length ? `, ${place} test images` : "; those of test images: digits(…, surprise=True)") +
+    `. Of ${samples} samples of q(z|x), ${effective.toFixed(0)} carry the weight${few}.`
   );
 }
 
@@ -671,10 +667,10 @@ function magnified(context, size, scale, mu, radii, z) {
   context.stroke();
   context.clip();
   const x = left + side / 2,
-    y = top + side * 0.56;
+    y = top + side * 0.45;
   ellipse(context, x, y, radii[0] * zoom, radii[1] * zoom);
   dot(context, x + (z[0] - mu[0]) * zoom, y - (z[1] - mu[1]) * zoom, 4, COLORS.reconstruction);
-  label(context, `× ${factor.toFixed(0)}`, left + 4, top + 9, "#333", { size: 11 });
+  label(context, `× ${factor.toFixed(0)}`, left + 4, top + side - 8, "#333", { size: 11 });
   context.restore();
 }
 

@@ -1,4 +1,4 @@
-// The explorers of the formulas: notebook 04's q(z|x) = N(x^2 + 2, x^4), notebook 05's KL. Each is a
+// Explorers of the formulas: q(z|x) = N(x^2 + 2, x^4) of notebook 04, the KL of notebook 05. Each is a
 // few plain functions, two canvases, and sliders. tests/browser checks the functions against torch.
 import { gaussians, seeded, sum } from "./playground_model.mjs";
 import {
@@ -70,11 +70,11 @@ const SAMPLES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
 const ESTIMATES = [-60, 90],
   X_LIMIT = 1.2;
 
-/** z = x^2 + 2 + x^2 epsilon, and one estimate of the gradient with each method for each epsilon. */
+/** z = x^2 + 2 + x^2 epsilon, and for each epsilon one estimate of the gradient with each method. */
 export function toyGradients(x, epsilon) {
   const z = epsilon.map(e => x * x + 2 + x * x * e);
   const trick = z.map((v, l) => 2 * v * (2 * x + 2 * x * epsilon[l])); // f'(z) dz/dx
-  const score = z.map((v, l) => (v * v * 2 * (epsilon[l] ** 2 + epsilon[l] - 1)) / x); // f(z) d log q/dx
+  const score = z.map((v, l) => (v * v * 2 * (epsilon[l] ** 2 + epsilon[l] - 1)) / x); // f(z) score
   return { z, trick, score: x ? score : null };
 }
 
@@ -84,7 +84,7 @@ const standardError = values =>
     : Math.sqrt(sum(values, v => (v - mean(values)) ** 2) / (values.length - 1) / values.length);
 
 export function reparameterization(el) {
-  const noise = gaussians(SAMPLES.at(-1), seeded(4)); // the same for every x: samples keep their path
+  const noise = gaussians(SAMPLES.at(-1), seeded(4)); // the same for every x
   const html = page(
     slider("x", "x", -X_LIMIT, X_LIMIT, 0.05, 1) +
       slider("samples", "samples L", 0, SAMPLES.length - 1, 1, 3),

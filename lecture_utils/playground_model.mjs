@@ -21,7 +21,7 @@ export function bitsOf(base64) {
   return Float64Array.from({ length: PIXELS }, (_, d) => (bytes[d >> 3] >> (7 - (d % 8))) & 1);
 }
 
-/** The number that 16 bits stand for: a sign, 5 bits of exponent, 10 bits of mantissa (IEEE 754). */
+/** The number of 16 bits: a sign, 5 bits of exponent, 10 bits of mantissa (IEEE 754). */
 function half(bits) {
   const sign = bits >> 15 ? -1 : 1,
     exponent = (bits >> 10) & 31,
@@ -113,7 +113,7 @@ export const reconstructionError = (logits, x) =>
 /** log p(x, z) - log q(z|x) at z = mu + sigma epsilon: one importance weight of x. */
 export function logWeight(model, x, { mu, logvar }, epsilon) {
   const z = reparameterize(mu, logvar, epsilon);
-  const ratio = sum(z, (v, j) => (epsilon[j] ** 2 + logvar[j] - v * v) / 2); // log p(z) - log q(z|x)
+  const ratio = sum(z, (v, j) => (epsilon[j] ** 2 + logvar[j] - v * v) / 2); // p(z) / q(z|x)
   return ratio - reconstructionError(decode(model, z), x);
 }
 

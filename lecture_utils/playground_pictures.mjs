@@ -1,4 +1,4 @@
-// What the playground's pictures share: a shell with its own style, canvases as sharp as the screen,
+// What the pictures share: a shell with a style of its own, canvases as sharp as the screen,
 // axes, digits. Pictures stand on white paper in light and dark pages, as the figures do.
 import { SIDE } from "./playground_model.mjs";
 
@@ -32,8 +32,8 @@ const STYLE = `
 .row { display: flex; flex-wrap: wrap; align-items: start; gap: 10px; }
 .panel { flex: 1 1 150px; min-width: 0; max-width: 250px; }
 .wide { flex: 3 1 300px; max-width: none; }
-.models { display: grid; grid-template-columns: repeat(auto-fit, minmax(100px, 1fr)); gap: 10px;
-  align-items: end; }
+.models { display: flex; flex-wrap: wrap; gap: 10px; align-items: end; }
+.models > div { flex: 1 1 100px; max-width: 150px; }
 .models .note { min-height: 2.9em; }
 .caption { min-height: 1.45em; margin-bottom: 3px; font-size: 13px; }
 .note { font-size: 13px; margin: 3px 0 0; }
@@ -52,7 +52,8 @@ button:disabled { opacity: 0.5; }
 input[type=checkbox] { width: 18px; height: 18px; margin: 0; }
 input[type=range] { width: min(300px, 60vw); height: 24px; accent-color: #0072E3; margin: 0; }
 output { min-width: 3.5em; font-variant-numeric: tabular-nums; }
-.paper { background: #fff; color: #333; border: 1px solid #767676; padding: 6px 10px; }
+.paper { background: #fff; color: #333; border: 1px solid #767676; padding: 6px 10px;
+  margin-top: 10px; }
 .nats { font-variant-numeric: tabular-nums; }
 .nats span { white-space: nowrap; }
 .nats b { font-size: 17px; }
@@ -83,7 +84,7 @@ export function shell(el, html) {
   const root = host.attachShadow({ mode: "open" });
   host.className = "vae-playground-shell";
   root.innerHTML = `<style>${STYLE}</style><div class="vp">${html}</div>`;
-  // Without this JupyterLab takes keys for commands of its own: in command mode, x deletes the cell.
+  // Or JupyterLab takes keys for commands of its own: in command mode, x deletes the cell.
   for (const focusable of [
     host,
     ...root.querySelectorAll("[tabindex], button, select, input, summary"),
@@ -109,7 +110,7 @@ export function shell(el, html) {
   };
 }
 
-/** Give canvases as many pixels as the screen has, and call `redraw` whenever their size changes. */
+/** Give canvases as many pixels as the screen has, and call `redraw` when their size changes. */
 export function keepSharp({ whenLeft }, canvases, redraw) {
   const observer = new ResizeObserver(() => {
     for (const canvas of canvases) {
@@ -235,7 +236,7 @@ export function axes(
 export const signed = (value, digits) =>
   (digits === undefined ? String(value) : value.toFixed(digits)).replace("-", "\u2212");
 
-/** Call `move(x, y, isFirst)` with positions in [0, 1] of the canvas while a pointer is held on it. */
+/** Call `move(x, y, isFirst)` with positions in [0, 1] of the canvas while a pointer holds it. */
 export function dragging({ on }, canvas, move, ended = () => {}) {
   let held = null;
   const place = (event, isFirst) => {
