@@ -236,7 +236,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
       chosen = state.z !== FROM_Q;
     const numbers = { error, kl, loss: error + kl };
     for (const [name, value] of Object.entries(numbers))
-      $(`.${name} b`).textContent = value.toFixed(1);
+      $(`.${name} b`).textContent = inNats(value);
     $(".kl").hidden = $(".loss").hidden = !isVae || chosen; // the loss needs a z from q(z|x)
     const share = nats => `${100 * Math.min(1, nats / NATS)}%`;
     $(".of-error").style.width = share(error);
@@ -323,7 +323,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
         kl = gaussianKl(mu, logvar);
       paint(panel.querySelector("canvas"), logits.map(sigmoid));
       panel.querySelector(".note").textContent =
-        `${error.toFixed(1)} nats` + (logvar ? `; KL ${kl.toFixed(1)}` : "");
+        `${inNats(error)} nats` + (logvar ? `; KL ${inNats(kl)}` : "");
       return { error, kl };
     });
   }
@@ -528,6 +528,9 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
 
 const list = values => Array.from(values, v => signed(v, 2)).join(", ");
 
+/** Nats as text; noise can cost millions of them. */
+const inNats = value => (value < 1e5 ? signed(value, 1) : value.toPrecision(2));
+
 /** What the pictures show, for a reader who does not see them. */
 function describe({ about, model }, { fixed, z: chosen }, { x, mu, logvar, z, error, kl }) {
   const isPlane = model.latentDim === 2,
@@ -540,8 +543,8 @@ function describe({ about, model }, { fixed, z: chosen }, { x, mu, logvar, z, er
   const where = isPlane ? `z = (${list(z)})` : `z has ${z.length} dimensions`;
   const nats =
     chosen || !sd
-      ? `−log p(x|z) is ${error.toFixed(1)} nats`
-      : `reconstruction error ${error.toFixed(1)} + KL ${kl.toFixed(1)} = ${(error + kl).toFixed(1)} nats`;
+      ? `−log p(x|z) is ${inNats(error)} nats`
+      : `reconstruction error ${inNats(error)} + KL ${inNats(kl)} = ${inNats(error + kl)} nats`;
   return (
     `${fixed ? "This image" : "Your drawing"} with ${sum(x)} pixels on. ${code}${where}` +
     `${chosen ? ", chosen by hand" : ""}: ${nats}.`
@@ -637,8 +640,9 @@ function drawPlane(canvas, entry, { mu, logvar, z }) {
     ellipse(context, at(mu[0]), at(-mu[1]), radii[0] * scale, radii[1] * scale);
     magnified(context, size, scale, mu, radii, z);
   }
-  dot(context, at(z[0]), at(-z[1]), 6, "#fff");
-  dot(context, at(z[0]), at(-z[1]), 4.5, COLORS.reconstruction);
+  const [x, y] = [z[0], -z[1]].map(v => Math.max(5, Math.min(size - 5, at(v)))); // or at the rim
+  dot(context, x, y, 6, "#fff");
+  dot(context, x, y, 4.5, COLORS.reconstruction);
 }
 
 function ellipse(context, x, y, a, b) {
