@@ -9,10 +9,10 @@ training loss, distance to the model with 32 bits, and log p(x) of 500 test imag
 
 import json
 
+from lecture_utils import data, playground, training
+
 import torch
 from safetensors.torch import save_file
-
-from lecture_utils import data, playground, training
 
 EPOCHS = {"vae_2": 60, "vae_20": 20, "ae_2": 20, "dae_2": 20}
 

@@ -12,9 +12,9 @@ import json
 import re
 from pathlib import Path
 
-from docutils import nodes
-
 from lecture_utils import data, playground
+
+from docutils import nodes
 
 HOST = Path(__file__).with_name("playground_host.mjs")
 SCRIPT = "playground.js"

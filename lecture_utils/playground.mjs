@@ -124,6 +124,7 @@ const HTML = `
     <input type="range" class="noise" min="0" max="1" step="0.05" value="0">
     <output class="noise-value">0.00</output></label></div>
   <div class="models"></div>
+  <button type="button" class="load" hidden>load the other models</button>
   <p class="note">Each model decodes its code, a VAE its mean μ; below, −log p(clean x|z). When z was
     chosen by hand, a model with as many latent dimensions decodes that z. A DAE has seen corrupted
     images only.</p></details>
@@ -165,7 +166,9 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     result,
     frame = 0,
     timer = 0,
-    run = 0;
+    run = 0,
+    asked = false,
+    compared = [];
 
   // --- What is computed ---
 
@@ -281,6 +284,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     state.z = FROM_Q;
     state.unit = 0;
     state.epsilon = gaussians(entry.model.latentDim);
+    if ($(".compare").open) openCompare();
     showEntry();
     update();
   }
@@ -292,13 +296,19 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     entry = models.find(each => each.name === name) ?? models[0];
     entry.model = unpack(entry.weights, entry.about);
     if (state.epsilon.length !== entry.model.latentDim) return choose(entry.name);
+    if ($(".compare").open) openCompare();
     showEntry();
     update();
   }
 
+  /** A panel for each model that is here; the others come when the reader asks for them. */
   async function openCompare() {
-    await Promise.all(models.map(ready));
-    const panels = ["the encoder's input", ...models.map(each => each.name)].map(name => {
+    if (asked) await Promise.all(models.map(ready));
+    const here = models.filter(each => each.weights);
+    here.forEach(each => ready(each));
+    $(".load").hidden = here.length === models.length;
+    compared = here;
+    const panels = ["the encoder's input", ...here.map(each => each.name)].map(name => {
       const panel = document.createElement("div");
       panel.innerHTML = `<div class="caption"></div><canvas class="square pixels" width="28"
         height="28" role="img"></canvas><div class="note"></div>`;
@@ -315,7 +325,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     const noisy = corrupt(result.x, Number($(".noise").value), flips);
     paint(input.querySelector("canvas"), noisy);
     result.compared = outputs.map((panel, number) => {
-      const { model } = models[number],
+      const { model } = compared[number],
         { mu, logvar } = encode(model, noisy);
       const z = state.z?.length === mu.length ? state.z : mu,
         logits = decode(model, z);
@@ -479,6 +489,9 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     changed();
   });
   on($(".compare"), "toggle", () => $(".compare").open && openCompare());
+  for (const asking of [$(".compare summary"), $(".load")])
+    on(asking, "click", () => (asked = true));
+  on($(".load"), "click", openCompare);
   on($(".path"), "toggle", changed);
   on($(".surprise"), "toggle", changed);
 

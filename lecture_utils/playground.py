@@ -12,15 +12,15 @@ import json
 import re
 from pathlib import Path
 
+from lecture_utils import models as model_classes
+from lecture_utils.bounds import importance_weighted_bound
+
 import anywidget
 import numpy as np
 import torch
 import traitlets
 from safetensors.torch import load_file
 from torch import nn
-
-from lecture_utils import models as model_classes
-from lecture_utils.bounds import importance_weighted_bound
 
 VIEWS = ("", "surprise", "compare", "path")
 FOLDER = Path(__file__).resolve().parent

@@ -7,15 +7,15 @@ import re
 import statistics
 import threading
 
+from lecture_utils import data, models, objectives, playground
+from lecture_utils.explorers import toy
+
 import nbformat
 import numpy as np
 import pytest
 import torch
 from playwright.sync_api import expect
 from torch import nn
-
-from lecture_utils import data, models, objectives, playground
-from lecture_utils.explorers import toy
 
 from . import lab
 from .conftest import ROOT
@@ -479,13 +479,33 @@ def test_only_pages_that_show_it_load_it_and_formulas_load_no_model(address, vis
     assert models_asked_for(formula) == set()
 
 
-def test_it_weighs_at_most_four_megabytes_and_is_ready_within_a_second(address, site, visit):
-    folder = site / "_static"
-    weight = sum(
-        (folder / name).stat().st_size for name in ("playground.js", "playground_vae_2.js")
-    )
-    print(f"{weight / 1e6:.2f} MB before the first interaction")
+@pytest.mark.parametrize(
+    "name",
+    [FIRST, *(f"notebooks/{name}.html" for name in ("06_training_on_mnist", "07_ae_dae_vae"))],
+)
+def test_a_page_loads_at_most_four_megabytes_before_the_first_interaction(
+    address, site, visit, name
+):
+    page = visit(address + name)
+    page.wait_for_selector("[data-ready]")
+    page.wait_for_load_state("networkidle")
+    files = {url.split("/")[-1].split("?")[0] for url in page.requests if "playground" in url}
+    weight = sum((site / "_static" / file).stat().st_size for file in files)
+    print(f"{name}: {weight / 1e6:.2f} MB before the first interaction")
     assert weight < 4e6
+
+
+def test_models_to_compare_are_loaded_when_asked_for(address, visit):
+    page = visit(address + "notebooks/07_ae_dae_vae.html")
+    first = page.locator("details.compare[open]").first
+    expect(first.locator(".models canvas")).to_have_count(2)  # the input, and the first model
+    first.locator(".load").click()
+    expect(first.locator(".models canvas")).to_have_count(5)
+    expect(first.locator(".models .note").last).to_contain_text("nats")
+    expect(first.locator(".load")).to_be_hidden()
+
+
+def test_it_is_ready_within_a_second_of_the_page(address, visit):
     waited = []
     for _ in range(3):  # the quickest, since other processes may hold the processor
         page = visit(address + FIRST)
@@ -608,12 +628,15 @@ def test_in_jupyterlab_the_mouse_draws_and_the_formula_moves(lab_page):
 
 
 def test_in_jupyterlab_the_picture_follows_the_training(lab_page):
+    lab_page.locator("details.compare summary").click()
     lab_page.evaluate(f"{RESULT}.mark = 1")
     before = lab_page.evaluate(f"[...{RESULT}.mu]")
     lab_page.notebook.run_cell(2)
     lab_page.wait_for_function(f"() => {RESULT}.mu[0] > {before[0]} + 0.9")
     after = lab_page.evaluate(f"[...{RESULT}.mu]")
     assert after == pytest.approx([before[0] + 1, before[1] + 1], abs=1e-3)
+    assert lab_page.locator(".models canvas").count() == 3  # the input, VAE and AE
+    assert lab_page.notebook.console == []
 
 
 def test_in_jupyterlab_a_restarted_kernel_leaves_it_usable_and_runs_again(lab_page):

@@ -3,13 +3,13 @@
 import base64
 import json
 
+from lecture_utils import bounds, data, models, playground
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import linear
-
-from lecture_utils import bounds, data, models, playground
 
 N = 60
 IMAGES = torch.rand(N, 784, generator=torch.Generator().manual_seed(0)).round()
