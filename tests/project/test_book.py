@@ -223,12 +223,17 @@ def test_tagged_cells_are_folded(path, page):
 
 @EVERY_NOTEBOOK
 def test_what_moves_in_jupyterlab_moves_here_too_behind_a_figure(path, page):
-    moving = [cell for cell in cells(path, "code")
-              if re.search(r"\w_explorer\(|\bplayground\.(digits|reparameterization|kl)\(", cell.source)]
+    moving = [
+        cell
+        for cell in cells(path, "code")
+        if re.search(r"\w_explorer\(|\bplayground\.(digits|reparameterization|kl)\(", cell.source)
+    ]
     places = page.select("article .cell .vae-playground")
     assert len(places) == len(moving)
     assert all(place.find_previous("img") for place in places)
-    assert not re.search(r"VBox\(|HBox\(|Output\(\)|interactive\(|FloatProgress|it/s\]", page.article.get_text())
+    assert not re.search(
+        r"VBox\(|HBox\(|Output\(\)|interactive\(|FloatProgress|it/s\]", page.article.get_text()
+    )
 
 
 def public_names():
