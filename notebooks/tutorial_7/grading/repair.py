@@ -12,7 +12,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 
 NOTES = "notes_for_the_grader"  # key in the notebook's metadata: what a person should look at
 # How an answer is found whose cell has lost its metadata: what stands in the cell, or in the one above it.
-QUESTIONS = {"claims": "**A.", "generating": "**B."}
+QUESTIONS = {"claims": "**A.**", "generating": "**B.**"}
 
 
 class Repair(NbGraderPreprocessor):
@@ -97,7 +97,7 @@ def _recognised(cells, i, handed_out):
     source = cells[i]["source"].strip()
     if cells[i]["cell_type"] == "markdown":
         above = cells[i - 1]["source"] if i else ""
-        return next((name for name, start in QUESTIONS.items() if above.startswith(start)), None)
+        return next((name for name, start in QUESTIONS.items() if start in above), None)
     for name, known in handed_out.items():
         opening = re.search(r"^(?:def|class) \w+\b", known.source, flags=re.M)
         if known.locked and source == known.source.strip():

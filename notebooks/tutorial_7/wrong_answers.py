@@ -1,56 +1,23 @@
-"""Tutorial 7 for lecturers: the wrong answers that it knows, and private variants of its numbers.
+"""The mistakes of Tutorial 7 that get a hint of their own, with that hint: the tests hold the checks to it."""
 
-usage: python tools/tutorial.py variant SEED FOLDER      (a course root in FOLDER, with other numbers in every check)
-       python tools/tutorial.py numbers                  (write the public numbers into the source again, after editing it)
-
-The checks compare with frozen numbers, so that they can recognise a mistake without showing the formula. None is typed by
-hand. In a check cell, the comment at the end of a line says where its number comes from:
-
-    # input LOW HIGH     drawn uniformly, one decimal
-    # seed               drawn; the seed of a hidden test
-    # NAME               what the wrong answer NAME (below) returns for these inputs; "right" is the solution
-"""
-
-import argparse
-import ast
-import contextlib
-import functools
-import io
-import os
-import random
-import re
-import shutil
-import sys
-from pathlib import Path
 from typing import NamedTuple
-
-import nbformat
-import torch
-
-ROOT = Path(__file__).resolve().parents[1]
-COURSE = ROOT / "notebooks" / "tutorial_7"
-SOURCE = "source/tutorial_7/tutorial_7.ipynb"  # inside a course root
-PUBLIC_SEED = 7
-# Cells that train on all of MNIST or need what was trained; the checks of the tasks do not.
-SLOW = {"train_vae", "target_checks", "train_ae", "train_dae", "measure", "latent_planes", "grader_4"}
-
-LITERAL = r"-?[\d.]+(?:e-?\d+)?|\[(?:[^\[\]]|\[[^\[\]]*\])*\]"
-INPUT = re.compile(rf"torch\.tensor\(({LITERAL})\)(?=.*  # input (\S+) (\S+)$)")
-SEED = re.compile(r"manual_seed\(\d+\)(?=.*  # seed$)")
-NUMBER = re.compile(rf"assert (?P<negated>not )?near\((?P<value>.+?), (?P<numbers>{LITERAL})(?P<rest>(?:, [\d.]+)?\), .*  # (?P<name>[\w-]+))$")
 
 
 class WrongAnswer(NamedTuple):
-    """A mistake in one task: `replacements` turn the solution in `cell` into it, `hint` is part of what its check must say."""
+    """A mistake in one task: `replacements` turn the solution in `cell` into it, `hint` is part of what its check says."""
 
     name: str
     cell: str
     hint: str
     replacements: dict[str, str]
 
-    @property
-    def checks(self):
-        return f"{self.cell}_checks"
+    def source(self, solution: str) -> str:
+        """Return the solution cell as the student with this wrong answer would hand it in."""
+        for old, new in self.replacements.items():
+            if old not in solution:
+                raise ValueError(f"{self.name}: {old!r} does not occur in the solution {self.cell!r} any more.")
+            solution = solution.replace(old, new)
+        return solution
 
 
 KL = "0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=-1)"
@@ -69,7 +36,7 @@ WRONG_ANSWERS = [
     WrongAnswer("sample-mean", "sample", "nothing random was added", {"torch.exp(logvar / 2) * epsilon": "0 * logvar"}),
     WrongAnswer("sample-uniform", "sample", "not uniform", {"torch.randn(": "torch.rand("}),
     WrongAnswer("sample-one-epsilon", "sample", "All examples of a batch share one epsilon", {"mu.shape": "mu.shape[-1:]"}),
-    WrongAnswer("sample-one-per-row", "sample", "share one epsilon", {"mu.shape": "(*mu.shape[:-1], 1)"}),
+    WrongAnswer("sample-one-per-row", "sample", "rise and fall together", {"mu.shape": "(*mu.shape[:-1], 1)"}),
     WrongAnswer("sample-no-generator", "sample", "does not use `generator`", {", generator=generator)": ")"}),
     WrongAnswer("sample-seed-reused", "sample", "a seed is set inside",
                 {"generator=generator": "generator=torch.Generator().manual_seed(0)"}),
@@ -126,7 +93,7 @@ WRONG_ANSWERS = [
     WrongAnswer("elbo-outside-graph", "elbo", "z was drawn outside the graph",
                 {SAMPLES: f"with torch.no_grad():\n        {SAMPLES}"}),
     WrongAnswer("elbo-mean-code", "elbo", "the decoder sees the mean code", {SAMPLES: "z = mu.expand(shape)"}),
-    WrongAnswer("elbo-one-epsilon", "elbo", "all samples share one epsilon",
+    WrongAnswer("elbo-one-epsilon", "elbo", "noise of its own",
                 {SAMPLES: "z = reparameterize(mu, logvar, generator).expand(shape)"}),
     WrongAnswer("elbo-log-mean", "elbo", "logarithm of the mean", {".mean(dim=0)": ".exp().mean(dim=0).log()"}),
 
@@ -149,7 +116,7 @@ WRONG_ANSWERS = [
                 {"nn.Linear(n_pixels, hidden), nn.ReLU())": "nn.Linear(n_pixels, hidden), nn.ReLU(), nn.Dropout())"}),
     WrongAnswer("model-samples", "model", "leave leading dimensions as they are",
                 {"return self.decoder(z)": "return self.decoder(z.view(len(z), self.latent_dim))"}),
-    WrongAnswer("model-extra-layer", "model", "Expected 4,042 weights",
+    WrongAnswer("model-extra-layer", "model", "expected 652,824 weights",
                 {"nn.Linear(n_pixels, hidden), nn.ReLU())": "nn.Linear(n_pixels, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU())"}),
 
     WrongAnswer("step-no-update", "step", "The weight did not change", {"optimizer.step()": "pass"}),
@@ -194,18 +161,18 @@ WRONG_ANSWERS = [
                 {"replaced = torch.rand(x.shape, ": "replaced = torch.rand(x.shape[1:], ",
                  "replaced, coin, x": "replaced, torch.rand(x.shape[1:], generator=generator).lt(0.5).float(), x"}),
     WrongAnswer("corrupt-nothing", "corrupt", "Nothing is corrupted", {"torch.where(replaced, coin, x)": "x.clone()"}),
-    WrongAnswer("ae-sampled", "ae", "does not sample",
+    WrongAnswer("ae-sampled", "ae", "The decoder did not see mu",
                 {"mu, _ = model.encode(x)": "mu = reparameterize(*model.encode(x), generator)"}),
     WrongAnswer("ae-kl", "ae", "A KL is included",
                 {"mu, _ =": "mu, logvar =", AE_LOSS: f"{AE_LOSS} + gaussian_kl(mu, logvar)"}),
     WrongAnswer("ae-sign", "ae", "The sign is wrong", {AE_LOSS: AE_LOSS[1:]}),
-    WrongAnswer("ae-scalar", "ae", "Expected one loss per example", {AE_LOSS: f"{AE_LOSS}.mean()"}),
+    WrongAnswer("ae-scalar", "ae", "one loss per example, got a single number", {AE_LOSS: f"{AE_LOSS}.mean()"}),
     WrongAnswer("dae-noisy-target", "dae", "The target is corrupted too",
                 {"mu, _ =": "x = corrupt(x, noise, generator)\n    mu, _ =", "model.encode(corrupt(x, noise, generator))": "model.encode(x)"}),
     WrongAnswer("dae-clean-input", "dae", "The encoder saw the clean x", {"corrupt(x, noise, generator)": "x"}),
     WrongAnswer("dae-noise-fixed", "dae", "Does `noise` reach your corruption",
                 {"corrupt(x, noise, generator)": "corrupt(x, 0.9, generator)"}),
-    WrongAnswer("dae-sampled", "dae", "does not sample",
+    WrongAnswer("dae-sampled", "dae", "The decoder did not see mu",
                 {"mu, _ = model.encode(corrupt(x, noise, generator))": "mu = reparameterize(*model.encode(corrupt(x, noise, generator)))"}),
     WrongAnswer("dae-kl", "dae", "A KL is included",
                 {"mu, _ =": "mu, logvar =", AE_LOSS: f"{AE_LOSS} + gaussian_kl(mu, logvar)"}),
@@ -229,175 +196,3 @@ WRONG_ANSWERS = [
     WrongAnswer("separation-unsquared", "separation", "to the first power",
                 {BETWEEN: "(moved - centre).norm(dim=1).sum() / (codes - centre).norm(dim=1).sum()"}),
 ]
-
-
-class Tutorial:
-    """The source notebook, whose code cells can be run one by one in this process, the way the grader runs them."""
-
-    def __init__(self, path=COURSE / SOURCE):
-        self.notebook = nbformat.read(path, as_version=4)
-        self.cells = {c.metadata.nbgrader.grade_id: c for c in self.notebook.cells
-                      if c.cell_type == "code" and "nbgrader" in c.metadata}
-        self._setup = None
-
-    def checks(self):
-        """The ids of the check cells that do not need a trained model, in order."""
-        return [i for i in self.cells if i.endswith("_checks") and i not in SLOW]
-
-    def setup(self):
-        """The namespace after the first code cell, which loads the data and is run once."""
-        if self._setup is None:
-            self._setup = {}
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(self.cells["setup"].source, self._setup)
-        return self._setup
-
-    def source(self, wrong):
-        """The solution cell as the student with this wrong answer would hand it in."""
-        source = self.cells[wrong.cell].source
-        for old, new in wrong.replacements.items():
-            if old not in source:
-                raise ValueError(f"{wrong.name}: {old!r} does not occur in the solution {wrong.cell!r} any more.")
-            source = source.replace(old, new)
-        return source
-
-    def run(self, replaced=None, checks=None):
-        """Run all cells but the slow ones, as in grading, with the sources in `replaced` {id: source} in place of theirs.
-
-        Of the check cells, run those in `checks` (all, if None). Returns {id: exception} for the cells that failed, and the
-        namespace that is left.
-        """
-        namespace, failed = dict(self.setup()), {}
-        before, threads = os.environ.get("NBGRADER_EXECUTION"), torch.get_num_threads()
-        os.environ["NBGRADER_EXECUTION"] = "autograde"
-        torch.set_num_threads(1)  # the tensors are small: sharing them out costs more than it saves
-        try:
-            for name, cell in self.cells.items():
-                wanted = checks is None or name in checks or not name.endswith("_checks")
-                if wanted and name not in SLOW | {"setup"}:
-                    try:
-                        with contextlib.redirect_stdout(io.StringIO()):
-                            exec(_compiled((replaced or {}).get(name, cell.source), name), namespace)
-                    except Exception as error:
-                        failed[name] = error
-        finally:
-            torch.set_num_threads(threads)
-            os.environ.pop("NBGRADER_EXECUTION")
-            if before is not None:
-                os.environ["NBGRADER_EXECUTION"] = before
-        return failed, namespace
-
-
-@functools.cache
-def _compiled(source, name):
-    return compile(source, name, "exec")
-
-
-def refresh(tutorial, seed):
-    """Give every check cell the numbers that belong to `seed`."""
-    rng = random.Random(seed)
-    for name in [i for i, cell in tutorial.cells.items() if i.endswith("_checks")]:
-        for _ in range(50):
-            _draw(tutorial.cells[name], rng)
-            if name in SLOW or _freeze(tutorial, name):
-                break
-        else:
-            raise RuntimeError(f"No numbers were found for which the wrong answers in {name} can be told apart.")
-
-
-def _draw(cell, rng):
-    """Draw new inputs and new seeds of hidden tests."""
-    lines = cell.source.split("\n")
-    for i, line in enumerate(lines):
-        line = INPUT.sub(lambda m: f"torch.tensor({_like(ast.literal_eval(m[1]), rng, float(m[2]), float(m[3]))})", line)
-        lines[i] = SEED.sub(lambda m: f"manual_seed({rng.randrange(1000, 10_000)})", line)
-    cell.source = "\n".join(lines)
-
-
-def _like(values, rng, low, high):
-    """Numbers between low and high with one decimal, nested like `values`; none of them 0."""
-    if isinstance(values, list):
-        return [_like(v, rng, low, high) for v in values]
-    return rng.choice([n / 10 for n in range(round(10 * low), round(10 * high) + 1) if n != 0])
-
-
-def _freeze(tutorial, name):
-    """Write into the check cell what the solution and the wrong answers return; whether each of them then gets its own hint."""
-    cell, known = tutorial.cells[name], {w.name: w for w in WRONG_ANSWERS}
-    lines = cell.source.split("\n")
-    for i, line in enumerate(lines):
-        if match := NUMBER.search(line):
-            wrong = known.get(match["name"])
-            value = _returned(tutorial, name, i, match, wrong)
-            lines[i] = (f"{line[:match.start()]}assert {match['negated'] or ''}near({match['value']}, "
-                        f"{_rounded(value)}{match['rest']}")
-    cell.source = "\n".join(lines)
-    own = [w for w in WRONG_ANSWERS if w.checks == name]
-    if name in tutorial.run(checks=[name])[0]:
-        return False
-    return all(w.hint in str(tutorial.run({w.cell: tutorial.source(w)}, [name])[0].get(name, "")) for w in own)
-
-
-def _returned(tutorial, name, index, match, wrong):
-    """What stands left of the numbers in line `index` of the check cell, when it is run on a wrong answer (None: the solution)."""
-    seen = {}
-
-    def see(line, value):
-        seen[line] = value.tolist() if isinstance(value, torch.Tensor) else value
-
-    lines = tutorial.cells[name].source.split("\n")
-    for i, line in enumerate(lines):
-        if NUMBER.search(line):  # no comparison may stop the run: the numbers are what is looked for
-            lines[i] = f"{line[:len(line) - len(line.lstrip())]}_see({i}, {NUMBER.search(line)['value']})"
-    tutorial.setup()["_see"] = see
-    replaced = {name: "\n".join(lines)} | ({wrong.cell: tutorial.source(wrong)} if wrong else {})
-    failed, _ = tutorial.run(replaced, [name])
-    if index not in seen:
-        raise RuntimeError(f"{name}: the run on {match['name']} did not reach its line: {failed.get(name)}") from failed.get(name)
-    return seen[index]
-
-
-def _rounded(value):
-    return [_rounded(v) for v in value] if isinstance(value, list) else round(value, 4)
-
-
-def variant(seed, folder):
-    """Write a course root with the numbers of `seed` into `folder`."""
-    if (folder / SOURCE).exists():
-        sys.exit(f"{folder} already holds a tutorial; choose another folder, or delete it first.")
-    tutorial = Tutorial()
-    refresh(tutorial, seed)
-    for cell in tutorial.notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    (folder / SOURCE).parent.mkdir(parents=True)
-    shutil.copy(COURSE / "nbgrader_config.py", folder)
-    nbformat.write(tutorial.notebook, folder / SOURCE)
-    print(f"{folder / SOURCE} holds the tutorial with the numbers of seed {seed}.")
-
-
-def numbers():
-    """Write the public numbers into the source; says if nothing changed."""
-    tutorial = Tutorial()
-    before = nbformat.writes(tutorial.notebook)
-    refresh(tutorial, PUBLIC_SEED)
-    if nbformat.writes(tutorial.notebook) == before:
-        print("The numbers are those of the public seed.")
-    else:
-        nbformat.write(tutorial.notebook, COURSE / SOURCE)
-        print("The numbers were written anew: execute the notebook, then make the release.")
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("variant")
-    make.add_argument("seed", type=int)
-    make.add_argument("folder", type=Path)
-    commands.add_parser("numbers")
-    arguments = parser.parse_args()
-    variant(arguments.seed, arguments.folder) if arguments.command == "variant" else numbers()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,98 @@
+"""The checks of Tutorial 7, the same ones beside a student's answer and in grading; and help for students who are stuck.
+
+>>> from lecture_utils.tutorial import check, going_on, take
+"""
+
+import contextlib
+import os
+
+from lecture_utils.tutorial import measures, networks, objective, pictures
+from lecture_utils.tutorial.task import NotYet, Task
+
+TASKS: dict[str, Task] = {task.name: task for task in objective.TASKS + networks.TASKS + pictures.TASKS + measures.TASKS}
+VISIBLE_SEED = 7  # of the checks in the notebook; grading draws another
+
+
+def judged(task: str, functions: dict, seed: int) -> str | None:
+    """Run the check `task` on {name: function} with the numbers of `seed`; return what is not right yet, None if all is."""
+    try:
+        TASKS[task].judge(seed, TASKS[task].observe(functions, seed))
+    except NotYet as error:
+        return str(error)
+    return None
+
+
+def check(task: str, *functions) -> None:
+    """Check the answer to a task of Tutorial 7 and say what was seen; an answer that is not right yet stops nothing.
+
+    While nbgrader validates the notebook, a failed check raises instead.
+    """
+    names = TASKS[task].functions
+    given = dict(zip(names, functions, strict=True))
+    label = TASKS[task].label
+    if any(is_taken(function) for function in functions):
+        return print(f"{label}: taken from the package, 0 points. Go on.")
+    _say(label, judged(task, given, VISIBLE_SEED))
+
+
+def check_target(model, choose_training) -> None:
+    """Check the settings of task 6 and the test ELBO, in nats, of the model that was trained with them.
+
+    The ELBO is the package's, on data loaded anew: a mistake in task 4 does not hide here.
+    """
+    from lecture_utils.tutorial.answers import mean_test_elbo
+
+    if is_taken(choose_training):
+        return print("Task 6, training: taken from the package, 0 points. Go on.")
+    failed = judged("settings", {"choose_training": choose_training}, VISIBLE_SEED)
+    if failed is None and model is None:
+        failed = "There is no trained model: look at what the cell above says."
+    if failed is None:
+        value = mean_test_elbo(model)
+        print(f"mean test ELBO {value:.1f} nats (target {measures.TARGET:.0f})")
+        try:
+            measures.judge_target(value)
+        except NotYet as error:
+            failed = str(error)
+    _say("Task 6, training", failed)
+
+
+def _say(label, failed):
+    if failed is None:
+        print(f"{label}: the checks pass.")
+    elif os.environ.get("NBGRADER_EXECUTION") == "validate":
+        raise NotYet(failed)
+    else:
+        print(f"{label}: not yet.\n{failed}")
+
+
+def take(name: str):
+    """Return the package's own answer, for example `gaussian_kl = take("gaussian_kl")`; the task then earns 0 points."""
+    from lecture_utils.tutorial.answers import NAMES
+
+    if name not in NAMES:
+        raise ValueError(f"There is no answer {name!r} to take. There are: {', '.join(NAMES)}.")
+    return NAMES[name]
+
+
+def is_taken(function) -> bool:
+    """Whether a function, or one that it calls by its global name, comes from the package."""
+    if str(getattr(function, "__module__", "")).startswith("lecture_utils."):
+        return True
+    code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    called = [known.get(name) for name in getattr(code, "co_names", ())]
+    objective_names = ("lecture_utils.objectives", "lecture_utils.bounds", "lecture_utils.models", "lecture_utils.tutorial.answers")
+    return any(str(getattr(f, "__module__", "")).startswith(objective_names) or
+               str(getattr(f, "__name__", "")).startswith(objective_names) for f in called)
+
+
+@contextlib.contextmanager
+def going_on(what: str):
+    """Say why `what` did not work, and go on with the notebook: an unfinished task stops no other."""
+    try:
+        yield
+    except Exception as error:
+        if os.environ.get("NBGRADER_EXECUTION") == "validate":
+            raise
+        reason = "a task above is not answered yet" if isinstance(error, NotImplementedError) else f"{type(error).__name__}: {error}"
+        print(f"{what} did not work: {reason}. Go on with the next task.")
