@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+from types import ModuleType
 
 from lecture_utils.tutorial import measures, networks, objective, pictures
 from lecture_utils.tutorial.task import NotYet, Task
@@ -76,14 +77,19 @@ def take(name: str):
 
 
 def is_taken(function) -> bool:
-    """Whether a function, or one that it calls by its global name, comes from the package."""
-    if str(getattr(function, "__module__", "")).startswith("lecture_utils."):
+    """Whether a function is the package's, or calls the package's function of its own name."""
+    if _of_package(getattr(function, "__module__", "")):
         return True
     code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    called = [known.get(name) for name in getattr(code, "co_names", ())]
-    objective_names = ("lecture_utils.objectives", "lecture_utils.bounds", "lecture_utils.models", "lecture_utils.tutorial.answers")
-    return any(str(getattr(f, "__module__", "")).startswith(objective_names) or
-               str(getattr(f, "__name__", "")).startswith(objective_names) for f in called)
+    own, called = getattr(function, "__name__", ""), getattr(code, "co_names", ())
+    others = [known.get(name) for name in called]
+    if any(_of_package(getattr(f, "__module__", "")) and getattr(f, "__name__", "") == own for f in others):
+        return True
+    return own in called and any(isinstance(f, ModuleType) and _of_package(f.__name__) for f in others)
+
+
+def _of_package(name) -> bool:
+    return str(name).startswith("lecture_utils.")
 
 
 @contextlib.contextmanager

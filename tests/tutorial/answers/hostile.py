@@ -65,11 +65,6 @@ def _cell(book, name):
     return next(c for c in book["cells"] if c.get("id") == name)
 
 
-def _damage(change):
-    def damage(book):
-        return change(book)
-    return damage
-
 
 def _duplicate(book):
     i = book["cells"].index(_cell(book, "kl"))
