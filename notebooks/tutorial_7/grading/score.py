@@ -26,7 +26,7 @@ from grading.repair import NOTES
 WORKER = Path(__file__).with_name("worker.py")
 RUN_FIRST = ("setup", "loop")  # cells that were handed out and that answers may use; the others are not run
 CELL_OF = {"settings": "target_checks"}  # the points of a task stand in its check cell
-SECONDS = 90  # longer than the worker allows itself for one request
+SECONDS = 120  # longer than the worker allows itself for one request
 TARGETS = ".targets.json"  # test ELBOs of settings that were trained before, in the course root
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LECTURE_DATA", "LD_LIBRARY_PATH", "SYSTEMROOT")
 # What an answer to these tasks does not need. It is allowed, and a person should look at it.
@@ -127,7 +127,8 @@ class Submission:
             self._start()
             return {"error": "RuntimeError: the process was ended"}
         if header.get("status") != "ok":
-            words = {"late": "TimeoutError: it ran for more than 20 s", "died": "RuntimeError: it ended Python"}
+            words = {"late": "TimeoutError: it did not end within a minute",
+                     "died": "RuntimeError: it ended Python, took all memory or computed for more than 20 s"}
             return {"error": words.get(header.get("status"), "RuntimeError")}
         return record_of(payload)
 

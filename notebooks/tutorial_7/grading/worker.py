@@ -17,7 +17,8 @@ import struct
 import sys
 import time
 
-CELL_SECONDS = 20  # for one cell of a submission, and for one task
+CPU_SECONDS = 20  # that a child may compute: for one task, with the cells that it needs
+CELL_SECONDS = 60  # that one cell, or one task, may take in all: a busy machine must not cost an honest answer its points
 MOST_BYTES = 32 * 2**20
 ROOM = 4 * 2**30  # bytes of memory that a child may take more than its parent
 FILE_BYTES = 2**20
@@ -73,7 +74,7 @@ class World:
             self.left_out |= {i: f"took longer than {SLOW} s and was left out" for i in slow}
             if status == "ok" or not started:
                 break
-            words = {"died": "ended Python", "late": f"ran for more than {CELL_SECONDS} s"}[status]
+            words = {"died": f"ended Python, or computed for more than {CPU_SECONDS} s,", "late": f"did not end within {CELL_SECONDS} s"}[status]
             self.left_out[started[-1]] = f"{words} and was left out"
         return {"trouble": {str(i): text for i, text in self.left_out.items()}}
 
@@ -220,7 +221,7 @@ def _become_harmless(writing):
     with open("/proc/self/statm") as statm:
         taken = int(statm.read().split()[0]) * resource.getpagesize()
     for what, most in ((resource.RLIMIT_AS, taken + ROOM), (resource.RLIMIT_FSIZE, FILE_BYTES), (resource.RLIMIT_CORE, 0),
-                       (resource.RLIMIT_CPU, 4 * CELL_SECONDS)):
+                       (resource.RLIMIT_CPU, CPU_SECONDS)):
         resource.setrlimit(what, (most, most))
 
 
