@@ -5,7 +5,6 @@ cells of a notebook must. No test waits for a test of another worker.
 """
 
 import collections
-import importlib
 import os
 import shutil
 import tempfile
@@ -190,9 +189,3 @@ def site(built):
     folder, process = built
     assert process.returncode == 0, process.stderr
     return folder / "html"
-
-
-@pytest.fixture(scope="session")
-def graded(tmp_path_factory):
-    """The graded submissions (test_tutorial.Graded)."""
-    return importlib.import_module("tests.test_tutorial").grade(tmp_path_factory.mktemp("graded"))

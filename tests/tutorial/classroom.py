@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from cases import COURSE, NAME, SOLUTIONS, SOURCE, code, notebook
-from hostile import NOTEBOOKS, PROBE
+from tests.tutorial.answers.hostile import NOTEBOOKS, PROBE
+from tests.tutorial.cases import COURSE, SOLUTIONS, SOURCE, code, notebook
 
 WRITTEN = "The distance of the VAE is 0.3 nats, of the AE 40 nats: $a<b$ & so on."
 MUDDLED = dict.fromkeys(["setup", "kl", "kl_checks", "likelihood_checks", "claims"]) | {

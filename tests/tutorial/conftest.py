@@ -2,10 +2,10 @@
 
 import pytest
 
+from tests.tutorial import classroom
+
 
 @pytest.fixture(scope="session")
 def graded(tmp_path_factory):
     """The course root after all commands of the lecturers' page (classroom.Graded)."""
-    from classroom import grade  # here, because this folder is on the path only once its tests are collected
-
-    return grade(tmp_path_factory.mktemp("graded"))
+    return classroom.grade(tmp_path_factory.mktemp("graded"))

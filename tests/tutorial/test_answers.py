@@ -1,14 +1,27 @@
 """Wrong, right but unusual, and hostile answers. `make test-answers` runs all of them, `make test` one of each kind."""
 
 import pytest
-from cases import ALL, COURSE, POINTS_OF_TASK, SOLUTIONS, STUBS, code, cells, one_of_each, verdict, SOURCE
-from grading.score import Submission
-from hostile import CODE
-from right import RIGHT
-from wrong import WRONG
-from wrong_answers import WRONG_ANSWERS
 
 from lecture_utils import tutorial
+from tests.tutorial.answers.hostile import CODE
+from tests.tutorial.answers.right import RIGHT
+from tests.tutorial.answers.wrong import WRONG
+from tests.tutorial.cases import (
+    ALL,
+    COURSE,
+    POINTS_OF_TASK,
+    SOLUTIONS,
+    SOURCE,
+    STUBS,
+    cells,
+    code,
+    one_of_each,
+    verdict,
+)
+
+# Of the course root, which cases.py has put on the path.
+from grading.score import Submission  # isort: skip
+from wrong_answers import WRONG_ANSWERS  # isort: skip
 
 SEEDS = (tutorial.VISIBLE_SEED, 4711, 31337) if ALL else (tutorial.VISIBLE_SEED, 4711)
 MISTAKES = {task: {w.name: w for w in WRONG_ANSWERS if w.cell == task} for task in SOLUTIONS if task != "settings"}

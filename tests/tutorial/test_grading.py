@@ -13,12 +13,15 @@ import zipfile
 
 import nbformat
 import pytest
-from cases import ALL, BY_HAND, COURSE, NAME, POINTS, cells
-from classroom import environment, shell, students
-from grading import collect as collecting
-from grading.harmless import markdown, outputs
-from grading.repair import _handed_out, repaired
-from hostile import NOTEBOOKS, PROBE
+
+from tests.tutorial.answers.hostile import NOTEBOOKS, PROBE
+from tests.tutorial.cases import ALL, BY_HAND, COURSE, NAME, POINTS, cells
+from tests.tutorial.classroom import environment, shell, students
+
+# Of the course root, which cases.py has put on the path.
+from grading import collect as collecting  # isort: skip
+from grading.harmless import markdown, outputs  # isort: skip
+from grading.repair import _handed_out, repaired  # isort: skip
 
 HONEST = {n: p for n, p in POINTS.items() if n not in BY_HAND}
 

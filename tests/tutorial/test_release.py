@@ -4,10 +4,10 @@ import re
 import shutil
 
 import nbformat
-from cases import BY_HAND, COURSE, NAME, POINTS, RELEASE, SOURCE, STUBBED, cells, notebook
-from classroom import course_copy, shell
 
 from lecture_utils import tutorial
+from tests.tutorial.cases import BY_HAND, COURSE, POINTS, RELEASE, SOURCE, STUBBED, cells, notebook
+from tests.tutorial.classroom import course_copy, shell
 
 
 # --- What students get
