@@ -1,4 +1,5 @@
-"""The checks of Tutorial 7, the same ones beside a student's answer and in grading; and help for students who are stuck.
+"""The checks of Tutorial 7, the same ones beside a student's answer and in grading; and help for
+students who are stuck.
 
 >>> from lecture_utils.tutorial import check, going_on, take
 """
@@ -10,12 +11,15 @@ from types import ModuleType
 from lecture_utils.tutorial import measures, networks, objective, pictures
 from lecture_utils.tutorial.task import NotYet, Task
 
-TASKS: dict[str, Task] = {task.name: task for task in objective.TASKS + networks.TASKS + pictures.TASKS + measures.TASKS}
+TASKS: dict[str, Task] = {
+    task.name: task for task in objective.TASKS + networks.TASKS + pictures.TASKS + measures.TASKS
+}
 VISIBLE_SEED = 7  # of the checks in the notebook; grading draws another
 
 
 def judged(task: str, functions: dict, seed: int) -> str | None:
-    """Run the check `task` on {name: function} with the numbers of `seed`; return what is not right yet, None if all is."""
+    """Run the check `task` on {name: function} with the numbers of `seed`; return what is not
+    right yet, None if all is."""
     try:
         TASKS[task].judge(seed, TASKS[task].observe(functions, seed))
     except NotYet as error:
@@ -24,7 +28,8 @@ def judged(task: str, functions: dict, seed: int) -> str | None:
 
 
 def check(task: str, *functions) -> None:
-    """Check the answer to a task of Tutorial 7 and say what was seen; an answer that is not right yet stops nothing.
+    """Check the answer to a task of Tutorial 7 and say what was seen; an answer that is not right
+    yet stops nothing.
 
     While nbgrader validates the notebook, a failed check raises instead.
     """
@@ -37,7 +42,8 @@ def check(task: str, *functions) -> None:
 
 
 def check_target(model, choose_training) -> None:
-    """Check the settings of task 6 and the test ELBO, in nats, of the model that was trained with them.
+    """Check the settings of task 6 and the test ELBO, in nats, of the model that was trained with
+    them.
 
     The ELBO is the package's, on data loaded anew: a mistake in task 4 does not hide here.
     """
@@ -68,7 +74,8 @@ def _say(label, failed):
 
 
 def take(name: str):
-    """Return the package's own answer, for example `gaussian_kl = take("gaussian_kl")`; the task then earns 0 points."""
+    """Return the package's own answer, for example `gaussian_kl = take("gaussian_kl")`; the task
+    then earns 0 points."""
     from lecture_utils.tutorial.answers import NAMES
 
     if name not in NAMES:
@@ -83,9 +90,14 @@ def is_taken(function) -> bool:
     code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
     own, called = getattr(function, "__name__", ""), getattr(code, "co_names", ())
     others = [known.get(name) for name in called]
-    if any(_of_package(getattr(f, "__module__", "")) and getattr(f, "__name__", "") == own for f in others):
+    if any(
+        _of_package(getattr(f, "__module__", "")) and getattr(f, "__name__", "") == own
+        for f in others
+    ):
         return True
-    return own in called and any(isinstance(f, ModuleType) and _of_package(f.__name__) for f in others)
+    return own in called and any(
+        isinstance(f, ModuleType) and _of_package(f.__name__) for f in others
+    )
 
 
 def _of_package(name) -> bool:
@@ -94,11 +106,16 @@ def _of_package(name) -> bool:
 
 @contextlib.contextmanager
 def going_on(what: str):
-    """Say why `what` did not work, and go on with the notebook: an unfinished task stops no other."""
+    """Say why `what` did not work, and go on with the notebook: an unfinished task stops no
+    other."""
     try:
         yield
     except Exception as error:
         if os.environ.get("NBGRADER_EXECUTION") == "validate":
             raise
-        reason = "a task above is not answered yet" if isinstance(error, NotImplementedError) else f"{type(error).__name__}: {error}"
+        reason = (
+            "a task above is not answered yet"
+            if isinstance(error, NotImplementedError)
+            else f"{type(error).__name__}: {error}"
+        )
         print(f"{what} did not work: {reason}. Go on with the next task.")

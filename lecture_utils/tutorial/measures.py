@@ -2,9 +2,9 @@
 
 import math
 
-import torch
-
 from lecture_utils.tutorial.task import Task, compare, exact_kl, expect, no_error, numbers, uniform
+
+import torch
 
 
 def _number(r, name):
@@ -42,38 +42,77 @@ def _judge_distance(given, r):
     expect(not value.isnan(), "The value is NaN: a logarithm of something negative was taken.")
     if min(abs(value - e) for e in exact) < 1e-3 * exact[0]:
         prior = _number(r, "prior")
-        expect(abs(prior) < 0.1, f"Codes drawn from N(0, I) must be at a distance of about 0, yours is {numbers(prior)}.")
+        expect(
+            abs(prior) < 0.1,
+            "Codes drawn from N(0, I) must be at a distance of about 0, yours is"
+            f" {numbers(prior)}.",
+        )
         return
     zero = torch.zeros_like(m)
     covariance = torch.cov(codes.T)
-    kl = lambda a, b: exact_kl(a, b.log())
-    compare(value, exact[0], {
-        "You hand the variance itself to gaussian_kl, which expects its logarithm.": exact_kl(m, v),
-        "You hand on the logarithm of the standard deviation, not of the variance.": exact_kl(m, v.log() / 2),
-        "This is the mean KL of many small Gaussians: describe the cloud of all codes by one.": exact_kl(codes, v.log().expand_as(codes)).mean(),
-        "Means and variances are taken over the coordinates of each code: take them over the codes.":
-            kl(codes.mean(dim=1), codes.var(dim=1)),
-        "The KL is divided by J: it is summed over the coordinates.": exact[0] / J,
-        "The value is twice too large.": 2 * exact[0],
-        "The sign is wrong: a KL is never negative.": -exact[0],
-        "This is the KL of the prior to the codes: the KL is not symmetric.": (0.5 * ((m**2 + 1) / v - 1 + v.log())).sum(),
-        "This is the mean square, not the variance: subtract the mean.": kl(m, codes.square().mean(dim=0)),
-        "The mean of the codes is left out.": kl(zero, v),
-        "The variance of the codes is left out.": exact_kl(m, zero),
-        "This is the KL of a Gaussian with all covariances: the variance of each coordinate alone was asked for.":
-            0.5 * (covariance.trace() + m @ m - J - torch.logdet(covariance)),
-        "All coordinates are thrown into one heap: each has a mean and a variance of its own.": exact_kl(codes.mean().view(1), codes.var().log().view(1)),
-    }, "The value is wrong: which mean, which variance, and is the KL summed over the coordinates?", rtol=1e-3)
+
+    def kl(mean, variance):
+        return exact_kl(mean, variance.log())
+
+    compare(
+        value,
+        exact[0],
+        {
+            "You hand the variance itself to gaussian_kl, which expects its logarithm.": exact_kl(
+                m, v
+            ),
+            "You hand on the logarithm of the standard deviation, not of the variance.": exact_kl(
+                m, v.log() / 2
+            ),
+            "This is the mean KL of many small Gaussians: describe the cloud of all codes by "
+            "one.": (
+                exact_kl(codes, v.log().expand_as(codes)).mean()
+            ),
+            "Means and variances are taken over the coordinates of each code: take them over "
+            "the codes.": kl(
+                codes.mean(dim=1), codes.var(dim=1)
+            ),
+            "The KL is divided by J: it is summed over the coordinates.": exact[0] / J,
+            "The value is twice too large.": 2 * exact[0],
+            "The sign is wrong: a KL is never negative.": -exact[0],
+            "This is the KL of the prior to the codes: the KL is not symmetric.": (
+                (0.5 * ((m**2 + 1) / v - 1 + v.log())).sum()
+            ),
+            "This is the mean square, not the variance: subtract the mean.": kl(
+                m, codes.square().mean(dim=0)
+            ),
+            "The mean of the codes is left out.": kl(zero, v),
+            "The variance of the codes is left out.": exact_kl(m, zero),
+            "This is the KL of a Gaussian with all covariances: the variance of each coordinate "
+            "alone was asked for.": (
+                0.5 * (covariance.trace() + m @ m - J - torch.logdet(covariance))
+            ),
+            "All coordinates are thrown into one heap: each has a mean and a variance of its "
+            "own.": exact_kl(
+                codes.mean().view(1), codes.var().log().view(1)
+            ),
+        },
+        "The value is wrong: which mean, which variance, and is the KL summed over the"
+        " coordinates?",
+        rtol=1e-3,
+    )
 
 
 # --- 9 Class separation
+
 
 def _draw_separation(g):
     labels = torch.tensor([4] * 9 + [9] * 4 + [0] * 6)[torch.randperm(19, generator=g)]
     shift = uniform(g, (10, 2), -2, 2)
     codes = uniform(g, (19, 2), -3, 3) + shift[labels] + torch.tensor([1.5, -2.0])
     many = torch.randint(0, 10, (2000,), generator=g)
-    return {"codes": codes, "labels": labels, "many labels": many, "corners": torch.eye(10)[many], "cloud": torch.randn(2000, 3, generator=g)}
+    return {
+        "codes": codes,
+        "labels": labels,
+        "many labels": many,
+        "corners": torch.eye(10)[many],
+        "cloud": torch.randn(2000, 3, generator=g),
+    }
 
 
 def _probe_separation(functions, given, seed, record):
@@ -92,19 +131,40 @@ def _judge_separation(given, r):
     means = torch.stack([moved[labels == k][0] for k in labels.unique()])
     between, within = (moved - centre).square().sum(), (codes - moved).square().sum()
     total = (codes - centre).square().sum()
-    expect(not value.isnan(), "The value is NaN: a mean over no codes was taken. Not every label from 0 to 9 need occur.")
-    compare(value, between / total, {
-        "This is the share within the classes: 1 minus what was asked for.": within / total,
-        "This is the ratio of between to within: divide by the total.": between / within,
-        "Large and small classes count alike: every code counts once.": len(codes) * (means - centre).square().sum(dim=1).mean() / total,
-        "Distances are taken to the origin: take them to the common mean.": moved.square().sum() / codes.square().sum(),
-        "Distances enter to the first power: variance is about their squares.": (moved - centre).norm(dim=1).sum() / (codes - centre).norm(dim=1).sum(),
-        "The root was taken: a share of the variance is a ratio of squares.": (between / total).sqrt(),
-        "The common mean is that of all codes, not that of the class means.": (moved - means.mean(dim=0)).square().sum() / total,
-        "The shares of the coordinates are averaged: sum over the coordinates first, then divide.":
-            ((moved - centre).square().sum(dim=0) / (codes - centre).square().sum(dim=0)).mean(),
-        "This is a percentage: a share lies between 0 and 1.": 100 * between / total,
-    }, "The value is wrong: move every code to the mean of its class, and compare with the total.", rtol=1e-3)
+    expect(
+        not value.isnan(),
+        "The value is NaN: a mean over no codes was taken. Not every label from 0 to 9 need occur.",
+    )
+    compare(
+        value,
+        between / total,
+        {
+            "This is the share within the classes: 1 minus what was asked for.": within / total,
+            "This is the ratio of between to within: divide by the total.": between / within,
+            "Large and small classes count alike: every code counts once.": (
+                len(codes) * (means - centre).square().sum(dim=1).mean() / total
+            ),
+            "Distances are taken to the origin: take them to the common mean.": (
+                moved.square().sum() / codes.square().sum()
+            ),
+            "Distances enter to the first power: variance is about their squares.": (
+                (moved - centre).norm(dim=1).sum() / (codes - centre).norm(dim=1).sum()
+            ),
+            "The root was taken: a share of the variance is a ratio of squares.": (
+                (between / total).sqrt()
+            ),
+            "The common mean is that of all codes, not that of the class means.": (
+                (moved - means.mean(dim=0)).square().sum() / total
+            ),
+            "The shares of the coordinates are averaged: sum over the coordinates first, then "
+            "divide.": (
+                ((moved - centre).square().sum(dim=0) / (codes - centre).square().sum(dim=0)).mean()
+            ),
+            "This is a percentage: a share lies between 0 and 1.": 100 * between / total,
+        },
+        "The value is wrong: move every code to the mean of its class, and compare with the total.",
+        rtol=1e-3,
+    )
     expect(_number(r, "points") > 0.999, "Classes that are single points must give 1.")
     expect(_number(r, "none") < 0.02, "Codes that ignore the labels must give about 0.")
 
@@ -116,11 +176,18 @@ SLACK = 0.5  # nats, for another processor, another order of layers, another num
 
 
 def settings(r) -> tuple[int, float]:
-    """Return the number of epochs and the peak learning rate that were chosen; NotYet if they cannot be used."""
+    """Return the number of epochs and the peak learning rate that were chosen; NotYet if they
+    cannot be used."""
     no_error(r, {"unpack": "Return two numbers: the epochs and the peak learning rate."})
     epochs, rate = r.get("epochs", math.nan), r.get("rate", math.nan)
-    expect(isinstance(epochs, float) and epochs in (1.0, 2.0, 3.0, 4.0, 5.0), "The number of epochs is a whole number from 1 to 5.")
-    expect(isinstance(rate, float) and 0 < rate < 1, "The peak learning rate is a number between 0 and 1.")
+    expect(
+        isinstance(epochs, float) and epochs in (1.0, 2.0, 3.0, 4.0, 5.0),
+        "The number of epochs is a whole number from 1 to 5.",
+    )
+    expect(
+        isinstance(rate, float) and 0 < rate < 1,
+        "The peak learning rate is a number between 0 and 1.",
+    )
     return int(epochs), rate
 
 
@@ -138,16 +205,46 @@ def _plain(value):
 
 def judge_target(value: float, slack: float = 0.0) -> None:
     """Raise NotYet if a mean test ELBO, in nats, is not the target of task 6."""
-    expect(math.isfinite(value), "The test ELBO is not finite: training diverged. Lower the peak learning rate.")
+    expect(
+        math.isfinite(value),
+        "The test ELBO is not finite: training diverged. Lower the peak learning rate.",
+    )
     expect(value < -80, "Too good to be true: published models stay below this.")
-    expect(value > -170, f"The test ELBO is {value:.1f} nats: the model has hardly learned. Is the peak learning rate far too small or far too "
-           "large? If not, run the checks of tasks 4 to 6 again.")
-    expect(value >= TARGET - slack, f"The test ELBO is {value:.1f} nats: learning, but {TARGET - value:.1f} nats short. "
-           "Train longer, or with another peak learning rate.")
+    expect(
+        value > -170,
+        f"The test ELBO is {value:.1f} nats: the model has hardly learned. Is the peak learning"
+        " rate far too small or far too large? If not, run the checks of tasks 4 to 6 again.",
+    )
+    expect(
+        value >= TARGET - slack,
+        f"The test ELBO is {value:.1f} nats: learning, but {TARGET - value:.1f} nats short. "
+        "Train longer, or with another peak learning rate.",
+    )
 
 
 TASKS = [
-    Task("distance", "Task 9, distance", ("distance_to_prior",), _draw_distance, _probe_distance, _judge_distance),
-    Task("separation", "Task 9, separation", ("class_separation",), _draw_separation, _probe_separation, _judge_separation),
-    Task("settings", "Task 6, training", ("choose_training",), lambda g: {}, _probe_settings, lambda given, r: settings(r)),
+    Task(
+        "distance",
+        "Task 9, distance",
+        ("distance_to_prior",),
+        _draw_distance,
+        _probe_distance,
+        _judge_distance,
+    ),
+    Task(
+        "separation",
+        "Task 9, separation",
+        ("class_separation",),
+        _draw_separation,
+        _probe_separation,
+        _judge_separation,
+    ),
+    Task(
+        "settings",
+        "Task 6, training",
+        ("choose_training",),
+        lambda g: {},
+        _probe_settings,
+        lambda given, r: settings(r),
+    ),
 ]

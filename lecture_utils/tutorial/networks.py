@@ -1,27 +1,56 @@
-"""Tasks 5 and 6: the networks, compared with F.relu on the student's own weights, and the training step."""
+"""Tasks 5 and 6: the networks, compared with F.relu on the student's own weights, and the training
+step."""
+
+from lecture_utils.tutorial.task import (
+    Task,
+    compare,
+    expect,
+    near,
+    no_error,
+    numbers,
+    pixels,
+    same,
+    tensor,
+    uniform,
+)
 
 import torch
 import torch.nn.functional as F
 
-from lecture_utils.tutorial.task import Task, compare, expect, near, no_error, numbers, pixels, same, tensor, uniform
-
 N, D, H, J = 16, 30, 50, 6
 ACTIVATIONS = {
-    "no activation at all: the network is linear": lambda t: t, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
-    "leaky ReLU": F.leaky_relu, "GELU": F.gelu, "ELU": F.elu, "SiLU": F.silu, "softplus": F.softplus, "ReLU6": F.relu6,
+    "no activation at all: the network is linear": lambda t: t,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "leaky ReLU": F.leaky_relu,
+    "GELU": F.gelu,
+    "ELU": F.elu,
+    "SiLU": F.silu,
+    "softplus": F.softplus,
+    "ReLU6": F.relu6,
 }
 ENDS = {
-    "ReLU": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "exp": torch.exp, "softplus": F.softplus,
-    "leaky ReLU": F.leaky_relu, "softmax": lambda t: F.softmax(t, dim=-1),
+    "ReLU": F.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "exp": torch.exp,
+    "softplus": F.softplus,
+    "leaky ReLU": F.leaky_relu,
+    "softmax": lambda t: F.softmax(t, dim=-1),
 }
 
 
 # --- 5 Encoder and decoder
 
+
 def _draw_model(g):
-    return {"x": pixels(g, N, D), "z": uniform(g, (3, N, J), -2, 2), "one z": uniform(g, (J,), -2, 2),
-            "noise": torch.randn(6 * (D * H + H * J + D + H + J), generator=g),
-            "weights": uniform(g, (3, N, D), 0.5, 2)}
+    return {
+        "x": pixels(g, N, D),
+        "z": uniform(g, (3, N, J), -2, 2),
+        "one z": uniform(g, (J,), -2, 2),
+        "noise": torch.randn(6 * (D * H + H * J + D + H + J), generator=g),
+        "weights": uniform(g, (3, N, D), 0.5, 2),
+    }
 
 
 def _probe_model(functions, given, seed, record):
@@ -32,8 +61,10 @@ def _probe_model(functions, given, seed, record):
     model = VAE(latent_dim=J, hidden=H, n_pixels=D)
     record["latent_dim"] = float(getattr(model, "latent_dim", -1))
     at = 0
-    for p in model.parameters():  # however they were initialised: numbers that tell all layers apart
-        p.data = given["noise"][at: at + p.numel()].reshape(p.shape).clone()
+    for (
+        p
+    ) in model.parameters():  # however they were initialised: numbers that tell all layers apart
+        p.data = given["noise"][at : at + p.numel()].reshape(p.shape).clone()
         at += p.numel()
     for name, p in model.named_parameters():
         record.put(f"parameter {name}", p)
@@ -61,16 +92,28 @@ def _probe_model(functions, given, seed, record):
 
 def _layers(record):
     """Find the layers by their shapes: {role: (weight, bias, name)}, or NotYet."""
-    found = {k.removeprefix("parameter "): v for k, v in record.items() if k.startswith("parameter ") and isinstance(v, torch.Tensor)}
+    found = {
+        k.removeprefix("parameter "): v
+        for k, v in record.items()
+        if k.startswith("parameter ") and isinstance(v, torch.Tensor)
+    }
     total = sum(p.numel() for p in found.values())
     wanted = sorted([(H, D), (H, J), (D, H)])
     shapes = sorted(tuple(p.shape) for n, p in found.items() if p.dim() == 2)
     heads = [s for s in shapes if s[1] == H and s[0] in (J, 2 * J)]
     others = sorted(s for s in shapes if s not in heads)
-    fits = others == wanted and heads in ([(J, H)] * 2, [(2 * J, H)]) and total == D * H + H + 2 * (J * H + J) + J * H + H + H * D + D
-    expect(fits, f"Expected 4,042 weights and biases in all, in layers {D} -> {H}, {H} -> {J} (twice, or once {H} -> {2 * J}), "
-           f"{J} -> {H} and {H} -> {D}; found {total:,}, in weights of shape {[list(s) for s in shapes]}.\n"
-           "Are the widths those of the text, has every layer a bias, and is every layer an attribute of self?")
+    fits = (
+        others == wanted
+        and heads in ([(J, H)] * 2, [(2 * J, H)])
+        and total == D * H + H + 2 * (J * H + J) + J * H + H + H * D + D
+    )
+    expect(
+        fits,
+        f"Expected 4,042 weights and biases in all, in layers {D} -> {H}, {H} -> {J} (twice, or"
+        f" once {H} -> {2 * J}), {J} -> {H} and {H} -> {D}; found {total:,}, in weights of shape"
+        f" {[list(s) for s in shapes]}.\nAre the widths those of the text, has every layer a bias,"
+        " and is every layer an attribute of self?",
+    )
     layers = {}
     for name, weight in found.items():
         if weight.dim() == 2:
@@ -82,46 +125,87 @@ def _layers(record):
 
 
 def _heads(layers):
-    """The possible readings of the heads as (mu, logvar): two layers in either order, or the halves of one."""
+    """The possible readings of the heads as (mu, logvar): two layers in either order, or the
+    halves of one."""
     heads = layers["head"]
     if len(heads) == 2:
         a, b = ((w, c) for w, c, _ in heads)
     else:
-        (w, c, _), = heads
+        ((w, c, _),) = heads
         a, b = (w[:J], c[:J]), (w[J:], c[J:])
     return [(a, b), (b, a)]
 
 
 def _judge_model(given, r):
     if "decoding" in r and "error" in r:
-        expect(False, f"decode fails for z of shape [3, {N}, {J}] or [{J}]: leave leading dimensions as they are.\n{r['error']}")
-    expect(r.get("default parameters", 652_824) == 652_824, (
-        f"With the default widths, expected 652,824 weights and biases, found {r.get('default parameters', 0):,.0f}.\n"
-        "Are the widths those of the text, has every layer a bias, and is every layer an attribute of self?"))
-    expect(r.get("code", "tuple") == "tuple" and r.get("code length", 2) == 2,
-           f"encode must return the tuple (mu, logvar), got {r.get('code')}.")
-    no_error(r, {"mat1 and mat2": "Do the widths come from the arguments of __init__?",
-                 "has no attribute": "Is every layer an attribute of self?"})
-    expect(r["latent_dim"] == J, "model.latent_dim is not what was asked for: leave that line of __init__ as it was.")
+        expect(
+            False,
+            f"decode fails for z of shape [3, {N}, {J}] or [{J}]: leave leading dimensions as they"
+            f" are.\n{r['error']}",
+        )
+    expect(
+        r.get("default parameters", 652_824) == 652_824,
+        "With the default widths, expected 652,824 weights and biases, found"
+        f" {r.get('default parameters', 0):,.0f}.\nAre the widths those of the text, has every"
+        " layer a bias, and is every layer an attribute of self?",
+    )
+    expect(
+        r.get("code", "tuple") == "tuple" and r.get("code length", 2) == 2,
+        f"encode must return the tuple (mu, logvar), got {r.get('code')}.",
+    )
+    no_error(
+        r,
+        {
+            "mat1 and mat2": "Do the widths come from the arguments of __init__?",
+            "has no attribute": "Is every layer an attribute of self?",
+        },
+    )
+    expect(
+        r["latent_dim"] == J,
+        "model.latent_dim is not what was asked for: leave that line of __init__ as it was.",
+    )
     mu, logvar = (tensor(r, n, (N, J)) for n in ("mu", "logvar"))
-    expect(not same(r["mu"], r["logvar"]), "mu and logvar are the same numbers: each needs a layer of its own.")
-    expect(same(r["mu"], r["mu again"]), "Two calls of encode differ: the encoder is deterministic, the sample is drawn elsewhere.")
+    expect(
+        not same(r["mu"], r["logvar"]),
+        "mu and logvar are the same numbers: each needs a layer of its own.",
+    )
+    expect(
+        same(r["mu"], r["mu again"]),
+        "Two calls of encode differ: the encoder is deterministic, the sample is drawn elsewhere.",
+    )
     logits = tensor(r, "logits", (N, D))
-    expect(same(r["logits"], r["logits again"]), "Two calls of decode differ: the decoder is deterministic.")
+    expect(
+        same(r["logits"], r["logits again"]),
+        "Two calls of decode differ: the decoder is deterministic.",
+    )
     layers = _layers(r)
     x, z = given["x"].double(), given["z"].double()
     _judge_encoder(layers, x, mu, logvar)
-    expect(near(r["mu alone"], mu[:1], atol=1e-3), "The code of an image depends on the other images of its batch.")
+    expect(
+        near(r["mu alone"], mu[:1], atol=1e-3),
+        "The code of an image depends on the other images of its batch.",
+    )
     _judge_decoder(layers, z[0], logits)
     right = _decode(layers, z, F.relu)
-    compare(tensor(r, "many logits", (3, N, D), f"for z of shape [3, {N}, {J}]"), right, {}, "Wrong for z with a leading dimension.", atol=1e-3)
-    compare(tensor(r, "one logits", (D,), f"for z of shape [{J}]"), _decode(layers, given["one z"].double(), F.relu), {},
-            "Wrong for z without a leading dimension.", atol=1e-3)
+    compare(
+        tensor(r, "many logits", (3, N, D), f"for z of shape [3, {N}, {J}]"),
+        right,
+        {},
+        "Wrong for z with a leading dimension.",
+        atol=1e-3,
+    )
+    compare(
+        tensor(r, "one logits", (D,), f"for z of shape [{J}]"),
+        _decode(layers, given["one z"].double(), F.relu),
+        {},
+        "Wrong for z without a leading dimension.",
+        atol=1e-3,
+    )
     _judge_model_gradients(given, r, layers, mu)
 
 
 def _encode(layers, x, activation, pair):
-    (w, b, _), = layers["in"]
+    ((w, b, _),) = layers["in"]
     hidden = activation(x @ w.T + b)
     return [hidden @ v.T + c for v, c in pair]
 
@@ -139,18 +223,37 @@ def _judge_encoder(layers, x, mu, logvar):
     for pair in _heads(layers):
         for words, activation in ACTIVATIONS.items():
             other = _encode(layers, x, activation, pair)
-            expect(not (near(mu, other[0], atol=1e-3) and near(logvar, other[1], atol=1e-3)),
-                   f"The hidden layer of the encoder has {words}, not the ReLU of the text." if "linear" not in words else
-                   "The encoder is linear: the ReLU is missing.")
+            expect(
+                not (near(mu, other[0], atol=1e-3) and near(logvar, other[1], atol=1e-3)),
+                (
+                    f"The hidden layer of the encoder has {words}, not the ReLU of the text."
+                    if "linear" not in words
+                    else "The encoder is linear: the ReLU is missing."
+                ),
+            )
         right = _encode(layers, x, F.relu, pair)
         for name, seen, value in (("mu", mu, right[0]), ("logvar", logvar, right[1])):
             for words, end in ENDS.items():
                 rest = (logvar, right[1]) if name == "mu" else (mu, right[0])
-                if near(seen, end(value), atol=1e-3) and (near(*rest, atol=1e-3) or near(rest[0], end(rest[1]), atol=1e-3)):
-                    never = f"{name} is never negative" if end(torch.tensor(-1.0)) >= 0 else f"{name} is not any real number"
-                    expect(False, f"{never}: an activation or exp ({words}) follows its last layer. Any real number must be possible.")
-    expect(False, f"encode does not compute hidden = ReLU(linear(x)), mu = linear(hidden), logvar = linear(hidden).\n"
-           f"For the first image mu is {numbers(mu[0])} and logvar {numbers(logvar[0])}.")
+                if near(seen, end(value), atol=1e-3) and (
+                    near(*rest, atol=1e-3) or near(rest[0], end(rest[1]), atol=1e-3)
+                ):
+                    never = (
+                        f"{name} is never negative"
+                        if end(torch.tensor(-1.0)) >= 0
+                        else f"{name} is not any real number"
+                    )
+                    expect(
+                        False,
+                        f"{never}: an activation or exp ({words}) follows its last layer. Any real"
+                        " number must be possible.",
+                    )
+    expect(
+        False,
+        "encode does not compute hidden = ReLU(linear(x)), mu = linear(hidden), logvar ="
+        f" linear(hidden).\nFor the first image mu is {numbers(mu[0])} and logvar"
+        f" {numbers(logvar[0])}.",
+    )
 
 
 def _judge_decoder(layers, z, logits):
@@ -159,23 +262,53 @@ def _judge_decoder(layers, z, logits):
         return
     for words, activation in ACTIVATIONS.items():
         if near(logits, _decode(layers, z, activation), atol=1e-3):
-            expect(False, "The decoder is linear: the ReLU is missing." if "linear" in words else
-                   f"The hidden layer of the decoder has {words}, not the ReLU of the text.")
+            expect(
+                False,
+                (
+                    "The decoder is linear: the ReLU is missing."
+                    if "linear" in words
+                    else f"The hidden layer of the decoder has {words}, not the ReLU of the text."
+                ),
+            )
     for words, end in ENDS.items():
         for gain in (1, 4):
             if near(logits, end(gain * right), atol=1e-3):
-                expect(False, "All outputs of decode lie between 0 and 1: these are probabilities. decode returns logits." if words == "sigmoid"
-                       else f"An activation follows the last layer of the decoder: {words}. decode returns logits, any real numbers.")
-    expect(False, f"decode does not compute linear(ReLU(linear(z))). For the first z the logits begin {numbers(logits[0])}, "
-           f"expected {numbers(right[0])}.")
+                expect(
+                    False,
+                    (
+                        "All outputs of decode lie between 0 and 1: these are probabilities. decode"
+                        " returns logits."
+                        if words == "sigmoid"
+                        else (
+                            f"An activation follows the last layer of the decoder: {words}. decode"
+                            " returns logits, any real numbers."
+                        )
+                    ),
+                )
+    expect(
+        False,
+        "decode does not compute linear(ReLU(linear(z))). For the first z the logits begin"
+        f" {numbers(logits[0])}, expected {numbers(right[0])}.",
+    )
 
 
 def _judge_model_gradients(given, r, layers, mu):
-    names = [n.removeprefix("parameter ") for n, v in r.items() if n.startswith("parameter ") and isinstance(v, torch.Tensor)]
+    names = [
+        n.removeprefix("parameter ")
+        for n, v in r.items()
+        if n.startswith("parameter ") and isinstance(v, torch.Tensor)
+    ]
     missing = [n for n in names if not isinstance(r.get(f"gradient {n}"), torch.Tensor)]
-    expect(not missing, f"No gradient reaches {', '.join(missing)}: that layer is not used, or is cut off from the graph.")
+    expect(
+        not missing,
+        f"No gradient reaches {', '.join(missing)}: that layer is not used, or is cut off from the"
+        " graph.",
+    )
     leaves = {n: r[f"parameter {n}"].double().requires_grad_() for n in names}
-    live = {role: [(leaves[n], leaves[n.removesuffix('weight') + 'bias'], n) for _, _, n in entries] for role, entries in layers.items()}
+    live = {
+        role: [(leaves[n], leaves[n.removesuffix("weight") + "bias"], n) for _, _, n in entries]
+        for role, entries in layers.items()
+    }
     w, x = given["weights"].double(), given["x"].double()
     for pair in _heads(live):
         m, v = _encode(live, x, F.relu, pair)
@@ -184,8 +317,11 @@ def _judge_model_gradients(given, r, layers, mu):
     logits = _decode(live, given["z"][0].double(), F.relu)
     loss = (m * w[0, :, :J]).sum() + (v * w[1, :, :J]).sum() + (logits * w[2]).sum()
     for name, gradient in zip(leaves, torch.autograd.grad(loss, list(leaves.values()))):
-        expect(near(r[f"gradient {name}"], gradient, rtol=1e-3, atol=1e-2),
-               f"The gradient that reaches {name} is wrong, though the outputs are right: a part is detached.")
+        expect(
+            near(r[f"gradient {name}"], gradient, rtol=1e-3, atol=1e-2),
+            f"The gradient that reaches {name} is wrong, though the outputs are right: a part is"
+            " detached.",
+        )
 
 
 # --- 6 The training step
@@ -194,8 +330,14 @@ STEPS = 3
 
 
 def _draw_step(g):
-    return {"x": uniform(g, (5, 1), 1, 3), "w": uniform(g, (1, 1), 1.5, 2.5), "stale": uniform(g, (1, 1), 20, 40),
-            "wide x": uniform(g, (8, 3), -2, 2), "wide w": uniform(g, (2, 3), -1, 1), "wide b": uniform(g, (2,), -1, 1)}
+    return {
+        "x": uniform(g, (5, 1), 1, 3),
+        "w": uniform(g, (1, 1), 1.5, 2.5),
+        "stale": uniform(g, (1, 1), 20, 40),
+        "wide x": uniform(g, (8, 3), -2, 2),
+        "wide w": uniform(g, (2, 3), -1, 1),
+        "wide b": uniform(g, (2,), -1, 1),
+    }
 
 
 def _loss(model, x):
@@ -212,15 +354,17 @@ def _probe_step(functions, given, seed, record):
         wide.bias.copy_(given["wide b"])
     narrow.weight.grad = given["stale"].clone()  # of a step before
     for name, model, optimizer, x in (
-            ("sgd", narrow, torch.optim.SGD(narrow.parameters(), lr=0.02), given["x"]),
-            ("adam", wide, torch.optim.Adam(wide.parameters(), lr=0.1), given["wide x"])):
+        ("sgd", narrow, torch.optim.SGD(narrow.parameters(), lr=0.02), given["x"]),
+        ("adam", wide, torch.optim.Adam(wide.parameters(), lr=0.1), given["wide x"]),
+    ):
         for step in range(STEPS):
             record.put(f"{name} returned {step}", training_step(model, optimizer, x, _loss))
             record.put(f"{name} weight {step}", model.weight)
 
 
 def _follow(given, lr=0.02, steps=STEPS, scale=lambda g, n: g, keep=False, twice=False):
-    """The weight after each step of plain gradient descent, for someone who scales, keeps or repeats the gradient."""
+    """The weight after each step of plain gradient descent, for someone who scales, keeps or
+    repeats the gradient."""
     x, w = given["x"].double(), given["w"].double().clone()
     weights, losses, held = [], [], given["stale"].double().clone()
     for _ in range(steps):
@@ -234,33 +378,79 @@ def _follow(given, lr=0.02, steps=STEPS, scale=lambda g, n: g, keep=False, twice
 
 
 def _judge_step(given, r):
-    no_error(r, {"does not require grad": "Is the loss computed with its graph?", "grad can be implicitly": "backward needs one number: the mean."})
+    no_error(
+        r,
+        {
+            "does not require grad": "Is the loss computed with its graph?",
+            "grad can be implicitly": "backward needs one number: the mean.",
+        },
+    )
     weights = torch.stack([tensor(r, f"sgd weight {i}", (1, 1)) for i in range(STEPS)]).flatten()
     start = given["w"].double().flatten()
-    expect(not near(weights[0], start[0], atol=1e-6, rtol=1e-6), "The weight did not change: is the gradient computed, kept until the update, and the update made?")
+    expect(
+        not near(weights[0], start[0], atol=1e-6, rtol=1e-6),
+        "The weight did not change: is the gradient computed, kept until the update, and the update"
+        " made?",
+    )
     right, losses = _follow(given)
     x = given["x"].double()
     after_stale = _follow(given, keep=True)[0]
-    first_stale = torch.cat([after_stale[:1], _follow(given | {"w": after_stale[:1].reshape(1, 1)})[0][:STEPS - 1]])
-    compare(weights, right, {
-        "The loss grows: you go up the gradient. The loss is to be made small.": _follow(given, lr=-0.02)[0],
-        "The step is as long as for the sum over the batch: take the mean over the examples.": _follow(given, scale=lambda g, n: n * g)[0],
-        "The step is too short: the mean is divided by the number of examples once more.": _follow(given, scale=lambda g, n: g / n)[0],
-        "The step still holds the gradient of the one before: gradients add up until they are cleared.": after_stale,
-        "The first step still holds a gradient of before the call: clear gradients before backward, not after the step.": first_stale,
-        "The update is made twice a step.": _follow(given, twice=True)[0],
-        "The gradient is clipped to length 1: the text does not ask for it.": _follow(given, scale=lambda g, n: g.clamp(-1, 1))[0],
-    }, "The weight is wrong after the steps.", "the weight after each of three steps: ", rtol=1e-3)
+    first_stale = torch.cat(
+        [after_stale[:1], _follow(given | {"w": after_stale[:1].reshape(1, 1)})[0][: STEPS - 1]]
+    )
+    compare(
+        weights,
+        right,
+        {
+            "The loss grows: you go up the gradient. The loss is to be made small.": _follow(
+                given, lr=-0.02
+            )[0],
+            "The step is as long as for the sum over the batch: take the mean over the examples.": (
+                _follow(given, scale=lambda g, n: n * g)[0]
+            ),
+            "The step is too short: the mean is divided by the number of examples once more.": (
+                _follow(given, scale=lambda g, n: g / n)[0]
+            ),
+            "The step still holds the gradient of the one before: gradients add up until they "
+            "are cleared.": (
+                after_stale
+            ),
+            "The first step still holds a gradient of before the call: clear gradients before "
+            "backward, not after the step.": (
+                first_stale
+            ),
+            "The update is made twice a step.": _follow(given, twice=True)[0],
+            "The gradient is clipped to length 1: the text does not ask for it.": _follow(
+                given, scale=lambda g, n: g.clamp(-1, 1)
+            )[0],
+        },
+        "The weight is wrong after the steps.",
+        "the weight after each of three steps: ",
+        rtol=1e-3,
+    )
     kind = r.get("sgd returned 0.type", "tensor" if "sgd returned 0" in r else "nothing")
     expect(kind != "NoneType", "Nothing was returned: is there a `return`?")
-    expect(kind == "float", f"Expected a Python float, got {kind}" + (": a tensor would keep the graph of every step in memory." if kind == "tensor" else "."))
+    expect(
+        kind == "float",
+        f"Expected a Python float, got {kind}"
+        + (": a tensor would keep the graph of every step in memory." if kind == "tensor" else "."),
+    )
     returned = torch.tensor([r[f"sgd returned {i}"] for i in range(STEPS)]).double()
     after = torch.stack([(w * x).square().mean() for w in right])
-    compare(returned, losses, {
-        "The value returned is not the mean loss of the batch before the update: it was computed after it.": after,
-        "The value returned is the sum over the batch: return the mean.": len(x) * losses,
-        "The value returned has the wrong sign.": -losses,
-    }, "The value returned is not the mean loss of the batch before the update.", rtol=1e-3)
+    compare(
+        returned,
+        losses,
+        {
+            "The value returned is not the mean loss of the batch before the update: it was "
+            "computed after it.": (
+                after
+            ),
+            "The value returned is the sum over the batch: return the mean.": len(x) * losses,
+            "The value returned has the wrong sign.": -losses,
+        },
+        "The value returned is not the mean loss of the batch before the update.",
+        rtol=1e-3,
+    )
     reference = torch.nn.Linear(3, 2)
     with torch.no_grad():
         reference.weight.copy_(given["wide w"])
@@ -270,8 +460,14 @@ def _judge_step(given, r):
         optimizer.zero_grad()
         _loss(reference, given["wide x"]).mean().backward()
         optimizer.step()
-        compare(tensor(r, f"adam weight {i}", (2, 3)), reference.weight.detach(), {}, "Right for one weight and plain gradient descent, wrong for a layer with Adam.",
-                rtol=1e-3, atol=1e-3)
+        compare(
+            tensor(r, f"adam weight {i}", (2, 3)),
+            reference.weight.detach(),
+            {},
+            "Right for one weight and plain gradient descent, wrong for a layer with Adam.",
+            rtol=1e-3,
+            atol=1e-3,
+        )
 
 
 TASKS = [

@@ -1,25 +1,51 @@
-"""Tasks 1 to 4: the sample, the KL, the likelihood, the ELBO. Compared with torch.distributions and quadrature."""
+"""Tasks 1 to 4: the sample, the KL, the likelihood, the ELBO. Compared with torch.distributions
+and quadrature."""
 
 import math
+
+from lecture_utils.tutorial.task import (
+    NATS_IN_A_BIT,
+    Task,
+    Toy,
+    compare,
+    draws_are_fresh,
+    exact_kl,
+    exact_likelihood,
+    expect,
+    gaussian_noise,
+    gradients,
+    near,
+    no_error,
+    numbers,
+    pixels,
+    probe_draws,
+    same,
+    seeded,
+    tensor,
+    toy_numbers,
+    uniform,
+    unless_returned,
+)
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-
-from lecture_utils.tutorial.task import (
-    NATS_IN_A_BIT, Task, Toy, compare, draws_are_fresh, exact_kl, exact_likelihood, expect, gaussian_noise, gradients, near,
-    no_error, numbers, pixels, probe_draws, same, seeded, tensor, toy_numbers, uniform, unless_returned)
 
 BATCH = 8192
 
 
 # --- 1 Sample z
 
+
 def _draw_sample(g):
     sign = torch.tensor([1.0, -1.0, 1.0]) * (1 if torch.rand((), generator=g) < 0.5 else -1)
-    return {"mu": uniform(g, (3,), -3, 3), "logvar": sign * uniform(g, (3,), 0.6, 1.6),
-            "small mu": uniform(g, (4, 5), -2, 2), "small logvar": uniform(g, (4, 5), -1.5, 1.5),
-            "weight": uniform(g, (4, 5), 0.5, 2)}
+    return {
+        "mu": uniform(g, (3,), -3, 3),
+        "logvar": sign * uniform(g, (3,), 0.6, 1.6),
+        "small mu": uniform(g, (4, 5), -2, 2),
+        "small logvar": uniform(g, (4, 5), -1.5, 1.5),
+        "weight": uniform(g, (4, 5), 0.5, 2),
+    }
 
 
 def _probe_sample(functions, given, seed, record):
@@ -29,7 +55,10 @@ def _probe_sample(functions, given, seed, record):
     probe_draws(lambda g: reparameterize(mu, logvar, g), "z", seed, record)
     record["unchanged"] = same(mu, before[0]) and same(logvar, before[1])
     for name, shape in (("vector", (3,)), ("many", (4, 50, 3))):
-        record.put(name, reparameterize(given["mu"].expand(shape), given["logvar"].expand(shape), seeded(seed)))
+        record.put(
+            name,
+            reparameterize(given["mu"].expand(shape), given["logvar"].expand(shape), seeded(seed)),
+        )
     mu, logvar = (given[f"small {n}"].clone().requires_grad_() for n in ("mu", "logvar"))
     z = reparameterize(mu, logvar, seeded(seed))
     record.put("small z", z)
@@ -40,30 +69,62 @@ def _probe_sample(functions, given, seed, record):
 
 def _judge_sample(given, r):
     z = tensor(r, "z", (BATCH, 3), "that of mu")
-    expect(r.get("unchanged", True), "mu or logvar was changed: they are still needed as they were.")
+    expect(
+        r.get("unchanged", True), "mu or logvar was changed: they are still needed as they were."
+    )
     mu, logvar = given["mu"].double(), given["logvar"].double()
     noise = z - mu
-    expect(not z.isnan().any(), "There are NaN in z: a root or a logarithm of a negative number was taken. logvar may be negative.")
+    expect(
+        not z.isnan().any(),
+        "There are NaN in z: a root or a logarithm of a negative number was taken. logvar may be"
+        " negative.",
+    )
     expect(noise.abs().max() > 0, "z equals mu: nothing random was added.")
-    expect(noise.std(dim=0).max() > 1e-5, "All examples of a batch share one epsilon. Each entry of mu needs its own.")
+    expect(
+        noise.std(dim=0).max() > 1e-5,
+        "All examples of a batch share one epsilon. Each entry of mu needs its own.",
+    )
     _scale(noise, mu, logvar)
-    expect(noise.mean(dim=0).abs().max() < 6 * (logvar / 2).exp().max() / BATCH**0.5, (
-        f"The mean of z is {numbers(z.mean(dim=0))}, but mu is {numbers(mu)}: the noise must have mean 0."))
+    expect(
+        noise.mean(dim=0).abs().max() < 6 * (logvar / 2).exp().max() / BATCH**0.5,
+        f"The mean of z is {numbers(z.mean(dim=0))}, but mu is {numbers(mu)}: the noise must have"
+        " mean 0.",
+    )
     gaussian_noise(noise / (logvar / 2).exp(), "epsilon")
-    no_error(r, {"": "It works for mu of shape [B, J]. mu may have any number of leading dimensions: [J] or [L, B, J]."})
+    no_error(
+        r,
+        {
+            "": (
+                "It works for mu of shape [B, J]. mu may have any number of leading dimensions: [J]"
+                " or [L, B, J]."
+            )
+        },
+    )
     draws_are_fresh(r, "z", "z")
     tensor(r, "vector", (3,), "that of mu")
     many = tensor(r, "many", (4, 50, 3), "that of mu, samples first")
-    expect(not same(many[0], many[1]), "For mu of shape [L, B, J], all L samples share one epsilon.")
+    expect(
+        not same(many[0], many[1]), "For mu of shape [L, B, J], all L samples share one epsilon."
+    )
     small = tensor(r, "small z", (4, 5), "that of mu")
-    expect(isinstance(r.get("gradient mu"), torch.Tensor) and r["gradient mu"].abs().max() > 0, (
-        "No gradient flows from z to mu: the draw is a constant to autograd. What must be drawn, so that z is a function of mu?"))
-    expect(isinstance(r.get("gradient logvar"), torch.Tensor) and r["gradient logvar"].abs().max() > 0,
-           "A gradient reaches mu, but none reaches logvar.")
+    expect(
+        isinstance(r.get("gradient mu"), torch.Tensor) and r["gradient mu"].abs().max() > 0,
+        "No gradient flows from z to mu: the draw is a constant to autograd. What must be drawn, so"
+        " that z is a function of mu?",
+    )
+    expect(
+        isinstance(r.get("gradient logvar"), torch.Tensor) and r["gradient logvar"].abs().max() > 0,
+        "A gradient reaches mu, but none reaches logvar.",
+    )
     weight = given["weight"].double()
-    expect(near(r["gradient mu"], weight), "The gradient dz/dmu is not 1: mu enters z in a second place.")
-    expect(near(r["gradient logvar"], weight * (small - given["small mu"].double()) / 2),
-           "The gradient dz/dlogvar is wrong: part of sigma is cut off from the graph.")
+    expect(
+        near(r["gradient mu"], weight),
+        "The gradient dz/dmu is not 1: mu enters z in a second place.",
+    )
+    expect(
+        near(r["gradient logvar"], weight * (small - given["small mu"].double()) / 2),
+        "The gradient dz/dlogvar is wrong: part of sigma is cut off from the graph.",
+    )
 
 
 def _scale(noise, mu, logvar):
@@ -72,8 +133,13 @@ def _scale(noise, mu, logvar):
     if ((spread / sigma).log().abs() < 0.06).all():
         return
     mistakes = {
-        "You scale epsilon by the variance sigma², but z needs sigma. (So does one of the slides.)": logvar.exp(),
-        "You scale epsilon by logvar itself, which is a logarithm, and of sigma² at that.": logvar.abs(),
+        "You scale epsilon by the variance sigma², but z needs sigma. (So does one of the "
+        "slides.)": (
+            logvar.exp()
+        ),
+        "You scale epsilon by logvar itself, which is a logarithm, and of sigma² at that.": (
+            logvar.abs()
+        ),
         "epsilon is not scaled at all.": one,
         "You scale epsilon by 1 / sigma.": 1 / sigma,
         "You scale epsilon by sigma, but it has standard deviation 2 already.": 2 * sigma,
@@ -81,9 +147,17 @@ def _scale(noise, mu, logvar):
     }
     if noise.min() >= 0:
         mistakes = {"The noise is never negative. epsilon is standard normal, not uniform.": spread}
-    hints = [hint for hint, value in mistakes.items() if ((spread / value).log().abs() < 0.06).all()]
-    seen = f"For the variances {numbers(logvar.exp())} the standard deviations of your z are {numbers(spread)}, expected {numbers(sigma)}."
-    expect(False, f"{hints[0]}\n{seen}" if len(hints) == 1 else f"The noise has the wrong size.\n{seen}")
+    hints = [
+        hint for hint, value in mistakes.items() if ((spread / value).log().abs() < 0.06).all()
+    ]
+    seen = (
+        f"For the variances {numbers(logvar.exp())} the standard deviations of your z are"
+        f" {numbers(spread)}, expected {numbers(sigma)}."
+    )
+    expect(
+        False,
+        f"{hints[0]}\n{seen}" if len(hints) == 1 else f"The noise has the wrong size.\n{seen}",
+    )
 
 
 # --- 2 The KL term
@@ -117,26 +191,50 @@ def _kl_mistakes(m, v):
     right = exact_kl(m, v)
     return {
         "The KL is twice too large: the ½ is missing.": 2 * right,
-        "The sign is wrong: this is minus the KL (L2 of the slide). A KL is never negative.": -right,
+        "The sign is wrong: this is minus the KL (L2 of the slide). A KL is never negative.": (
+            -right
+        ),
         "The KL is divided by J: sum over the latent dimensions, do not average.": right / j,
-        "Each KL is divided by the number of examples. The mean over the batch comes once, later.": right / b,
-        "You take logvar for the standard deviation sigma. It is the logarithm of sigma².": 0.5 * s(m**2 + v**2 - 1 - (v**2).log()),
-        "You take logvar for log sigma. It is the logarithm of sigma², so the variance comes out squared.":
-            0.5 * s(m**2 + (2 * v).exp() - 1 - 2 * v),
-        "One term holds sigma where the variance belongs: exp(logvar / 2) is sigma.": 0.5 * s(m**2 + (v / 2).exp() - 1 - v),
-        "mu enters to the first power. By hand: mu and -mu are equally far from 0.": 0.5 * s(m + v.exp() - 1 - v),
-        "mu enters by its absolute value. By hand: the KL of N(2, 1) is four times that of N(1, 1).": 0.5 * s(m.abs() + v.exp() - 1 - v),
-        "Every KL is off by the same constant. By hand: N(0, I) against itself must give 0.": right + 0.5 * j,
+        "Each KL is divided by the number of examples. The mean over the batch comes once, "
+        "later.": (
+            right / b
+        ),
+        "You take logvar for the standard deviation sigma. It is the logarithm of sigma².": (
+            0.5 * s(m**2 + v**2 - 1 - (v**2).log())
+        ),
+        "You take logvar for log sigma. It is the logarithm of sigma², so the variance comes "
+        "out squared.": (
+            0.5 * s(m**2 + (2 * v).exp() - 1 - 2 * v)
+        ),
+        "One term holds sigma where the variance belongs: exp(logvar / 2) is sigma.": (
+            0.5 * s(m**2 + (v / 2).exp() - 1 - v)
+        ),
+        "mu enters to the first power. By hand: mu and -mu are equally far from 0.": (
+            0.5 * s(m + v.exp() - 1 - v)
+        ),
+        "mu enters by its absolute value. By hand: the KL of N(2, 1) is four times that of N(1, "
+        "1).": (
+            0.5 * s(m.abs() + v.exp() - 1 - v)
+        ),
+        "Every KL is off by the same constant. By hand: N(0, I) against itself must give 0.": (
+            right + 0.5 * j
+        ),
         "Every KL is off by J. By hand: N(0, I) against itself must give 0.": right + j,
-        "This is KL(p || q). The KL is not symmetric, and the lecture needs KL(q || p).": 0.5 * s((m**2 + 1) / v.exp() - 1 + v),
+        "This is KL(p || q). The KL is not symmetric, and the lecture needs KL(q || p).": (
+            0.5 * s((m**2 + 1) / v.exp() - 1 + v)
+        ),
         "This is in bits: use natural logarithms.": right / NATS_IN_A_BIT,
         "mu is missing: far from 0 the KL must grow.": 0.5 * s(v.exp() - 1 - v),
-        "mu enters with the wrong sign: the further from 0, the larger the KL.": 0.5 * s(v.exp() - m**2 - 1 - v),
+        "mu enters with the wrong sign: the further from 0, the larger the KL.": (
+            0.5 * s(v.exp() - m**2 - 1 - v)
+        ),
         "The logarithm of the variance is missing.": 0.5 * s(m**2 + v.exp() - 1),
         "logvar enters with the wrong sign.": 0.5 * s(m**2 + v.exp() - 1 + v),
         "The variance is missing: only its logarithm is there.": 0.5 * s(m**2 - 1 - v),
         "The ½ belongs to every term, not to one alone.": s(m**2 / 2 + v.exp() - 1 - v),
-        "The latent dimensions are multiplied: independent dimensions add up.": 0.5 * (m**2 + v.exp() - 1 - v).prod(dim=-1),
+        "The latent dimensions are multiplied: independent dimensions add up.": (
+            0.5 * (m**2 + v.exp() - 1 - v).prod(dim=-1)
+        ),
         "Only the first latent dimension counts.": exact_kl(m[:, :1], v[:, :1]),
     }
 
@@ -144,45 +242,103 @@ def _kl_mistakes(m, v):
 def _judge_kl(given, r):
     nan = "logvar already is a logarithm, and may be negative: take no logarithm of it."
     about = "mu {}, logvar {}".format(*(numbers(given[f"{n} matrix"][0]) for n in ("mu", "logvar")))
-    kl = tensor(r, "matrix", (3,), "one KL per example", {
-        (): "the mean over examples comes once, later", (2,): "you summed over the examples, not over the latents",
-        (3, 2): "the latent dimensions are not summed", (3, 1): "the summed dimension is still there"})
+    kl = tensor(
+        r,
+        "matrix",
+        (3,),
+        "one KL per example",
+        {
+            (): "the mean over examples comes once, later",
+            (2,): "you summed over the examples, not over the latents",
+            (3, 2): "the latent dimensions are not summed",
+            (3, 1): "the summed dimension is still there",
+        },
+    )
     m, v = given["mu matrix"].double(), given["logvar matrix"].double()
-    expect(not kl.isnan().any(), f"The KL is NaN: you take the logarithm of a negative number. {nan}")
-    compare(kl, exact_kl(m, v), _kl_mistakes(m, v), "The value is wrong. By hand: N(0, I) against itself gives 0, N(1, 1) gives ½ "
-            f"(yours gives {numbers(r['zero'])} for the first).", f"for the first example, {about}, and the next two, ")
-    no_error(r, {"": "It works for mu of shape [B, J]. mu may have any number of leading dimensions: [J] or [L, B, J]. Which axis is the last?"})
+    expect(
+        not kl.isnan().any(), f"The KL is NaN: you take the logarithm of a negative number. {nan}"
+    )
+    compare(
+        kl,
+        exact_kl(m, v),
+        _kl_mistakes(m, v),
+        "The value is wrong. By hand: N(0, I) against itself gives 0, N(1, 1) gives ½ "
+        f"(yours gives {numbers(r['zero'])} for the first).",
+        f"for the first example, {about}, and the next two, ",
+    )
+    no_error(
+        r,
+        {
+            "": (
+                "It works for mu of shape [B, J]. mu may have any number of leading dimensions: [J]"
+                " or [L, B, J]. Which axis is the last?"
+            )
+        },
+    )
     for name, words in (("samples", "[L, B, J]"), ("vector", "[J]"), ("wide", "[B, J]")):
         shape = KL_SHAPES[name]
-        value = tensor(r, name, shape[:-1], f"for mu of shape {list(shape)}", {
-            shape[:1] + shape[2:]: "sum over the last axis, wherever it stands", shape[:1]: "sum over the last axis alone"})
+        value = tensor(
+            r,
+            name,
+            shape[:-1],
+            f"for mu of shape {list(shape)}",
+            {
+                shape[:1] + shape[2:]: "sum over the last axis, wherever it stands",
+                shape[:1]: "sum over the last axis alone",
+            },
+        )
         exact = exact_kl(given[f"mu {name}"].double(), given[f"logvar {name}"].double())
-        compare(value, exact, {}, f"Right for [3, 2], wrong for {words}: does your code depend on the shape, or on how large the numbers are?")
+        compare(
+            value,
+            exact,
+            {},
+            f"Right for [3, 2], wrong for {words}: does your code depend on the shape, or on how"
+            " large the numbers are?",
+        )
     expect(same(r["again"], r["matrix"]), "Two calls differ: the closed form needs no sampling.")
     _kl_gradients(given, r)
 
 
 def _kl_gradients(given, r):
-    exact = {"mu": given["mu samples"].double(), "logvar": 0.5 * (given["logvar samples"].double().exp() - 1)}
+    exact = {
+        "mu": given["mu samples"].double(),
+        "logvar": 0.5 * (given["logvar samples"].double().exp() - 1),
+    }
     for name, value in exact.items():
         gradient = r.get(f"gradient {name}")
-        expect(isinstance(gradient, torch.Tensor), f"No gradient flows from the KL to {name}: no_grad, detach, .data or numpy cuts it off.")
-        expect(near(gradient, value), f"The value is right, but its gradient with respect to {name} is not: part of it is cut off from the graph.")
+        expect(
+            isinstance(gradient, torch.Tensor),
+            f"No gradient flows from the KL to {name}: no_grad, detach, .data or numpy cuts it"
+            " off.",
+        )
+        expect(
+            near(gradient, value),
+            f"The value is right, but its gradient with respect to {name} is not: part of it is cut"
+            " off from the graph.",
+        )
 
 
 # --- 3 The Bernoulli log-likelihood
 
+
 def _draw_likelihood(g):
-    return {"logits": uniform(g, (3, 4), -3, 3), "x": torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0], [0, 1, 1, 1]]),
-            "many logits": 3 * torch.randn(2, 5, 784, generator=g), "many x": pixels(g, 5, 784),
-            "large logits": torch.tensor([[200.0, -200.0], [200.0, 200.0]]), "large x": torch.tensor([[1.0, 0.0], [0.0, 1.0]])}
+    return {
+        "logits": uniform(g, (3, 4), -3, 3),
+        "x": torch.tensor([[1.0, 1, 0, 0], [1, 0, 0, 0], [0, 1, 1, 1]]),
+        "many logits": 3 * torch.randn(2, 5, 784, generator=g),
+        "many x": pixels(g, 5, 784),
+        "large logits": torch.tensor([[200.0, -200.0], [200.0, 200.0]]),
+        "large x": torch.tensor([[1.0, 0.0], [0.0, 1.0]]),
+    }
 
 
 def _probe_likelihood(functions, given, seed, record):
     (likelihood,) = functions
     record.put("value", likelihood(given["logits"], given["x"]))
     record.put("large", likelihood(given["large logits"], given["large x"]))
-    record.put("stacked", likelihood(torch.stack([given["logits"], 2 * given["logits"]]), given["x"]))
+    record.put(
+        "stacked", likelihood(torch.stack([given["logits"], 2 * given["logits"]]), given["x"])
+    )
     record.put("many", likelihood(given["many logits"], given["many x"]))
     logits = torch.stack([given["logits"], -given["logits"]]).requires_grad_()
     record.put("gradient", gradients(likelihood(logits, given["x"]), (logits,))[0])
@@ -191,49 +347,115 @@ def _probe_likelihood(functions, given, seed, record):
 def _likelihood_mistakes(logits, x):
     right, p = exact_likelihood(logits, x), torch.sigmoid(logits)
     return {
-        "The sign is wrong: this is the cross-entropy. A log-probability is never positive.": -right,
-        "The value is divided by the number of pixels: sum over pixels, do not average.": right / x.shape[-1],
-        "The sigmoid is applied twice: your function expects logits, and you hand it probabilities.": exact_likelihood(p, x),
-        "Only pixels that are 1 count. A pixel that is 0 has a probability too.": (x * F.logsigmoid(logits)).sum(dim=-1),
-        "Only pixels that are 0 count. A pixel that is 1 has a probability too.": ((1 - x) * F.logsigmoid(-logits)).sum(dim=-1),
-        "Ones and zeros are exchanged: a large logit makes a 1 probable.": exact_likelihood(-logits, x),
+        "The sign is wrong: this is the cross-entropy. A log-probability is never positive.": (
+            -right
+        ),
+        "The value is divided by the number of pixels: sum over pixels, do not average.": (
+            right / x.shape[-1]
+        ),
+        "The sigmoid is applied twice: your function expects logits, and you hand it "
+        "probabilities.": exact_likelihood(
+            p, x
+        ),
+        "Only pixels that are 1 count. A pixel that is 0 has a probability too.": (
+            (x * F.logsigmoid(logits)).sum(dim=-1)
+        ),
+        "Only pixels that are 0 count. A pixel that is 1 has a probability too.": (
+            ((1 - x) * F.logsigmoid(-logits)).sum(dim=-1)
+        ),
+        "Ones and zeros are exchanged: a large logit makes a 1 probable.": exact_likelihood(
+            -logits, x
+        ),
         "This is the probability: its logarithm is wanted, a sum over pixels.": right.exp(),
         "This is in bits: use natural logarithms.": right / NATS_IN_A_BIT,
-        "Squared errors belong to a Gaussian: the pixels are Bernoulli.": -(p - x).square().sum(dim=-1),
+        "Squared errors belong to a Gaussian: the pixels are Bernoulli.": (
+            -(p - x).square().sum(dim=-1)
+        ),
         "Probabilities are summed: sum their logarithms.": (x * p + (1 - x) * (1 - p)).sum(dim=-1),
-        "The softmax makes the pixels compete: each has a probability of its own.": (x * F.log_softmax(logits, dim=-1)).sum(dim=-1),
-        "The normaliser is missing: this is the logit of the pixels that are 1, not the logarithm of their probability.":
-            (x * logits).sum(dim=-1),
+        "The softmax makes the pixels compete: each has a probability of its own.": (
+            (x * F.log_softmax(logits, dim=-1)).sum(dim=-1)
+        ),
+        "The normaliser is missing: this is the logit of the pixels that are 1, not the "
+        "logarithm of their probability.": (
+            (x * logits).sum(dim=-1)
+        ),
     }
 
 
 def _judge_likelihood(given, r):
     probabilities = "You hand the logits to a function that expects probabilities in [0, 1]."
     sizes = "logits may have leading dimensions that x has not: [L, B, D] against [B, D]."
-    hints = {"between 0 and 1": probabilities, "probs": probabilities, "must be the same": sizes, "must have the same": sizes}
+    hints = {
+        "between 0 and 1": probabilities,
+        "probs": probabilities,
+        "must be the same": sizes,
+        "must have the same": sizes,
+    }
     unless_returned(r, "value", hints)
     logits, x = given["logits"].double(), given["x"].double()
-    value = tensor(r, "value", (3,), "one value per example", {
-        (): "only the pixels are summed", (4,): "you summed over the examples, not over the pixels",
-        (3, 4): "the pixels are not summed", (3, 1): "the summed dimension is still there"})
-    expect(not value.isnan().any(), "The value is NaN: you take the logarithm of a logit. Logits may be negative; they are not probabilities.")
-    compare(value, exact_likelihood(logits, x), _likelihood_mistakes(logits, x),
-            "The value is wrong. By hand: a logit of 0 makes both pixel values equally probable.")
+    value = tensor(
+        r,
+        "value",
+        (3,),
+        "one value per example",
+        {
+            (): "only the pixels are summed",
+            (4,): "you summed over the examples, not over the pixels",
+            (3, 4): "the pixels are not summed",
+            (3, 1): "the summed dimension is still there",
+        },
+    )
+    expect(
+        not value.isnan().any(),
+        "The value is NaN: you take the logarithm of a logit. Logits may be negative; they are not"
+        " probabilities.",
+    )
+    compare(
+        value,
+        exact_likelihood(logits, x),
+        _likelihood_mistakes(logits, x),
+        "The value is wrong. By hand: a logit of 0 makes both pixel values equally probable.",
+    )
     no_error(r, hints | {"": sizes})
     large = tensor(r, "large", (2,))
-    expect(near(large, torch.tensor([0.0, -200.0]), rtol=1e-4), (
-        f"For logits of ±200, expected 0 and -200 nats, got {numbers(large)}: a probability was rounded to 0 or 1 before its "
-        "logarithm was taken, or the logits were clamped. Go from the logits to the logarithm in one step."))
-    stacked = tensor(r, "stacked", (2, 3), "for logits [2, 3, 4] and x [3, 4]", {
-        (3,): "the samples are kept, only the pixels are summed", (2, 4): "sum over the last axis, wherever it stands"})
-    compare(stacked, exact_likelihood(torch.stack([logits, 2 * logits]), x.expand(2, 3, 4)), {},
-            "Right for logits [3, 4], wrong for [2, 3, 4]: each sample is compared with the same x.")
+    expect(
+        near(large, torch.tensor([0.0, -200.0]), rtol=1e-4),
+        f"For logits of ±200, expected 0 and -200 nats, got {numbers(large)}: a probability was"
+        " rounded to 0 or 1 before its logarithm was taken, or the logits were clamped. Go from"
+        " the logits to the logarithm in one step.",
+    )
+    stacked = tensor(
+        r,
+        "stacked",
+        (2, 3),
+        "for logits [2, 3, 4] and x [3, 4]",
+        {
+            (3,): "the samples are kept, only the pixels are summed",
+            (2, 4): "sum over the last axis, wherever it stands",
+        },
+    )
+    compare(
+        stacked,
+        exact_likelihood(torch.stack([logits, 2 * logits]), x.expand(2, 3, 4)),
+        {},
+        "Right for logits [3, 4], wrong for [2, 3, 4]: each sample is compared with the same x.",
+    )
     many = tensor(r, "many", (2, 5), "for logits [2, 5, 784] and x [5, 784]")
-    compare(many, exact_likelihood(given["many logits"].double(), given["many x"].double().expand(2, 5, 784)), {},
-            "Right for 4 pixels, wrong for 784: does your code depend on B, on D or on the numbers?", atol=1e-2)
-    expect(isinstance(r.get("gradient"), torch.Tensor), "No gradient flows to the logits: no_grad, detach or numpy cuts it off.")
-    expect(near(r["gradient"], x - torch.sigmoid(torch.stack([logits, -logits]))),
-           "The value is right, but its gradient with respect to the logits is not.")
+    compare(
+        many,
+        exact_likelihood(given["many logits"].double(), given["many x"].double().expand(2, 5, 784)),
+        {},
+        "Right for 4 pixels, wrong for 784: does your code depend on B, on D or on the numbers?",
+        atol=1e-2,
+    )
+    expect(
+        isinstance(r.get("gradient"), torch.Tensor),
+        "No gradient flows to the logits: no_grad, detach or numpy cuts it off.",
+    )
+    expect(
+        near(r["gradient"], x - torch.sigmoid(torch.stack([logits, -logits]))),
+        "The value is right, but its gradient with respect to the logits is not.",
+    )
 
 
 # --- 4 The ELBO
@@ -250,7 +472,8 @@ def _draw_elbo(g):
 
 
 def _sure(given):
-    """The same model with sigma = exp(-20): z is mu in all digits, and the ELBO does not depend on chance."""
+    """The same model with sigma = exp(-20): z is mu in all digits, and the ELBO does not depend on
+    chance."""
     return given | {"C": torch.zeros_like(given["C"]), "c": torch.full_like(given["c"], -40.0)}
 
 
@@ -282,11 +505,14 @@ def reference_elbo(model, x, n_samples, generator):
 
 
 def _elbo_by_quadrature(model, x):
-    """Return the exact ELBO [B] of a linear Toy: each logit is normal, its expectation an integral over one variable."""
+    """Return the exact ELBO [B] of a linear Toy: each logit is normal, its expectation an integral
+    over one variable."""
     t, weight = (torch.from_numpy(n) for n in np.polynomial.hermite_e.hermegauss(60))
     mu, logvar = model.encode(x)
     mean, deviation = mu @ model.W + model.b, (logvar.exp() @ model.W.square()).sqrt()
-    softplus = (F.softplus(mean.unsqueeze(-1) + deviation.unsqueeze(-1) * t) * weight).sum(dim=-1) / math.sqrt(2 * math.pi)
+    softplus = (F.softplus(mean.unsqueeze(-1) + deviation.unsqueeze(-1) * t) * weight).sum(
+        dim=-1
+    ) / math.sqrt(2 * math.pi)
     return (x * mean - softplus).sum(dim=-1) - exact_kl(mu, logvar)
 
 
@@ -301,34 +527,75 @@ def _elbo_mistakes(given, x):
         "Samples and KLs are summed: the estimate of an expectation is their mean.": L * (rec - kl),
         "The KL is missing.": rec,
         "The reconstruction is missing.": -kl,
-        "The KL is counted L times. It does not depend on the samples: it is counted once.": rec - L * kl,
-        "The KL is divided by L. It does not depend on the samples: it is counted once.": rec - kl / L,
-        "The KL is divided by the number of examples: it is per example, like the rest.": rec - kl / B,
+        "The KL is counted L times. It does not depend on the samples: it is counted once.": (
+            rec - L * kl
+        ),
+        "The KL is divided by L. It does not depend on the samples: it is counted once.": (
+            rec - kl / L
+        ),
+        "The KL is divided by the number of examples: it is per example, like the rest.": (
+            rec - kl / B
+        ),
         "The KL is divided by the number of pixels.": rec - kl / D,
         "The KL is averaged over the examples: it is per example, like the rest.": rec - kl.mean(),
         "The KL is halved: it holds its ½ already.": rec - kl / 2,
         "The sign is wrong: this is the loss, minus the ELBO.": kl - rec,
-        "The sigmoid is applied twice: decode returns logits, and your likelihood expects logits.":
-            exact_likelihood(torch.sigmoid(logits), x).detach() - kl,
+        "The sigmoid is applied twice: decode returns logits, and your likelihood expects "
+        "logits.": (
+            exact_likelihood(torch.sigmoid(logits), x).detach() - kl
+        ),
     }
 
 
 def _judge_elbo(given, r):
     x = given["x"].double()
-    value = tensor(r, "sure", (B,), "one ELBO per example", {
-        (): "the mean over examples comes once, later", (L, B): "the samples of z are not averaged",
-        (L,): "you averaged over the examples, not over the samples of z", (1, B): "the sample dimension is still there"})
+    value = tensor(
+        r,
+        "sure",
+        (B,),
+        "one ELBO per example",
+        {
+            (): "the mean over examples comes once, later",
+            (L, B): "the samples of z are not averaged",
+            (L,): "you averaged over the examples, not over the samples of z",
+            (1, B): "the sample dimension is still there",
+        },
+    )
     right, mistakes = _elbo_mistakes(given, x)
-    compare(value, right, mistakes, "The value is wrong. If tasks 1 to 3 pass their checks, look at how the terms are put together.",
-            f"with L = {L} and hardly any noise, ", atol=5e-3)
-    for name, words in (("sure 1", "L = 1"), ("sure 3", "L = 3"), ("sure plain", "no L and no generator given")):
-        compare(tensor(r, name, (B,), f"with {words}"), right, {}, f"Right for L = {L}, wrong with {words}.", atol=5e-3)
+    compare(
+        value,
+        right,
+        mistakes,
+        "The value is wrong. If tasks 1 to 3 pass their checks, look at how the terms are put"
+        " together.",
+        f"with L = {L} and hardly any noise, ",
+        atol=5e-3,
+    )
+    for name, words in (
+        ("sure 1", "L = 1"),
+        ("sure 3", "L = 3"),
+        ("sure plain", "no L and no generator given"),
+    ):
+        compare(
+            tensor(r, name, (B,), f"with {words}"),
+            right,
+            {},
+            f"Right for L = {L}, wrong with {words}.",
+            atol=5e-3,
+        )
     _sure_gradients(given, x, r)
     tensor(r, "estimate", (B,), "with L = 1")
-    expect(not same(r["estimate"], r["estimate other"]), "Two seeds give the same estimate: the decoder sees the mean code, or the generator is not handed on.")
+    expect(
+        not same(r["estimate"], r["estimate other"]),
+        "Two seeds give the same estimate: the decoder sees the mean code, or the generator is not"
+        " handed on.",
+    )
     draws_are_fresh(r, "estimate", "estimate")
     one = r["estimate"]
-    expect(not near(one[0], one[1], atol=1e-6, rtol=1e-7), "Two equal images get the same estimate: they share one epsilon.")
+    expect(
+        not near(one[0], one[1], atol=1e-6, rtol=1e-7),
+        "Two equal images get the same estimate: they share one epsilon.",
+    )
     _vague(given, x, r)
 
 
@@ -338,20 +605,41 @@ def _sure_gradients(given, x, r):
     rec, kl = exact_likelihood(model.decode(mu), x), exact_kl(mu, logvar)
     both, alone = gradients(rec - kl, (model.A,))[0], gradients(-kl, (model.A,))[0]
     without = gradients(rec, (model.A,))[0]
-    expect(isinstance(r.get("sure gradient W"), torch.Tensor), (
-        "No gradient reaches the decoder: the estimate, or the logits in it, were computed outside the graph (no_grad or detach)."))
+    expect(
+        isinstance(r.get("sure gradient W"), torch.Tensor),
+        "No gradient reaches the decoder: the estimate, or the logits in it, were computed outside"
+        " the graph (no_grad or detach).",
+    )
     seen = r.get("sure gradient A")
-    expect(isinstance(seen, torch.Tensor), "No gradient reaches the encoder: everything is cut off from the graph.")
-    expect(not near(seen, alone, atol=2e-3), "The encoder receives a gradient from the KL alone: z was drawn outside the graph (no_grad, detach or sample()).")
-    expect(not near(seen, without, atol=2e-3), "The encoder receives no gradient from the KL: it was computed outside the graph (no_grad or detach).")
-    expect(near(seen, both, rtol=1e-3, atol=5e-3), "The gradient that reaches the encoder is wrong, though the value is right.")
+    expect(
+        isinstance(seen, torch.Tensor),
+        "No gradient reaches the encoder: everything is cut off from the graph.",
+    )
+    expect(
+        not near(seen, alone, atol=2e-3),
+        "The encoder receives a gradient from the KL alone: z was drawn outside the graph (no_grad,"
+        " detach or sample()).",
+    )
+    expect(
+        not near(seen, without, atol=2e-3),
+        "The encoder receives no gradient from the KL: it was computed outside the graph (no_grad"
+        " or detach).",
+    )
+    expect(
+        near(seen, both, rtol=1e-3, atol=5e-3),
+        "The gradient that reaches the encoder is wrong, though the value is right.",
+    )
     scale = gradients(-kl, (model.C,))[0]
-    expect(isinstance(r.get("sure gradient C"), torch.Tensor) and near(r["sure gradient C"], scale, rtol=1e-3, atol=5e-3),
-           "The KL sends no gradient, or a wrong one, to logvar.")
+    expect(
+        isinstance(r.get("sure gradient C"), torch.Tensor)
+        and near(r["sure gradient C"], scale, rtol=1e-3, atol=5e-3),
+        "The KL sends no gradient, or a wrong one, to logvar.",
+    )
 
 
 def _vague(given, x, r):
-    """Compare the estimate from many samples, and its gradient, with their exact values, in standard errors."""
+    """Compare the estimate from many samples, and its gradient, with their exact values, in
+    standard errors."""
     exact = Toy(given, torch.float64)
     value = _elbo_by_quadrature(exact, x)
     names = ("A", "a", "C", "c", "W", "b")
@@ -362,28 +650,51 @@ def _vague(given, x, r):
         model = Toy(given, torch.float64)
         estimate, likelihood = reference_elbo(model, x, MANY, generator)
         runs.append([estimate.detach(), *gradients(estimate, model.leaves())])
-    spread = dict(zip(["vague", *[f"gradient {n}" for n in names]], (torch.stack(s).std(dim=0) for s in zip(*runs))))
+    spread = dict(
+        zip(
+            ["vague", *[f"gradient {n}" for n in names]],
+            (torch.stack(s).std(dim=0) for s in zip(*runs)),
+        )
+    )
     seen = tensor(r, "vague", (B,), f"with L = {MANY}")
     if not _within(seen, limits["vague"], spread["vague"]):
         mu, logvar = exact.encode(x)
         kl = exact_kl(mu, logvar).detach()
         mistakes = {
-            "This is the logarithm of the mean of p(x|z). The ELBO has the mean of the logarithm.":
-                likelihood.logsumexp(dim=0).detach() - math.log(MANY) - kl,
-            "This is the largest of the samples. An expectation is estimated by their mean.": likelihood.max(dim=0).values.detach() - kl,
-            "The samples are averaged before the likelihood is taken: average the log-likelihoods, not z or its logits.":
-                exact_likelihood(exact.decode(mu), x).detach() - kl,
+            "This is the logarithm of the mean of p(x|z). The ELBO has the mean of the "
+            "logarithm.": (
+                likelihood.logsumexp(dim=0).detach() - math.log(MANY) - kl
+            ),
+            "This is the largest of the samples. An expectation is estimated by their mean.": (
+                likelihood.max(dim=0).values.detach() - kl
+            ),
+            "The samples are averaged before the likelihood is taken: average the "
+            "log-likelihoods, not z or its logits.": (
+                exact_likelihood(exact.decode(mu), x).detach() - kl
+            ),
         }
         hints = [hint for hint, value in mistakes.items() if _within(seen, value, spread["vague"])]
         seen = numbers(seen)
-        expect(False, (f"{hints[0]}\n" if len(hints) == 1 else "") + f"With {MANY} samples of z the estimate is {seen}, expected {numbers(limits['vague'])} up to "
-               f"{numbers(spread['vague'])}.\nIs every z drawn from q(z|x), and has each of the L samples noise of its own?")
+        expect(
+            False,
+            (f"{hints[0]}\n" if len(hints) == 1 else "")
+            + f"With {MANY} samples of z the estimate is {seen}, expected"
+            f" {numbers(limits['vague'])} up to {numbers(spread['vague'])}.\nIs every z drawn"
+            " from q(z|x), and has each of the L samples noise of its own?",
+        )
     for name in names:
         gradient = r.get(f"gradient {name}")
-        reaches = "the encoder's logvar" if name in "Cc" else "the encoder's mu" if name in "Aa" else "the decoder"
+        reaches = (
+            "the encoder's logvar"
+            if name in "Cc"
+            else "the encoder's mu" if name in "Aa" else "the decoder"
+        )
         expect(isinstance(gradient, torch.Tensor), f"No gradient reaches {reaches}.")
-        expect(_within(gradient.double(), limits[f"gradient {name}"], spread[f"gradient {name}"]),
-               f"The gradient that reaches {reaches} is wrong: part of z or of the KL is cut off from the graph.")
+        expect(
+            _within(gradient.double(), limits[f"gradient {name}"], spread[f"gradient {name}"]),
+            f"The gradient that reaches {reaches} is wrong: part of z or of the KL is cut off from"
+            " the graph.",
+        )
 
 
 def _within(seen, exact, spread):
@@ -391,8 +702,22 @@ def _within(seen, exact, spread):
 
 
 TASKS = [
-    Task("sample", "Task 1, the sample", ("reparameterize",), _draw_sample, _probe_sample, _judge_sample),
+    Task(
+        "sample",
+        "Task 1, the sample",
+        ("reparameterize",),
+        _draw_sample,
+        _probe_sample,
+        _judge_sample,
+    ),
     Task("kl", "Task 2, the KL", ("gaussian_kl",), _draw_kl, _probe_kl, _judge_kl),
-    Task("likelihood", "Task 3, the likelihood", ("bernoulli_log_likelihood",), _draw_likelihood, _probe_likelihood, _judge_likelihood),
+    Task(
+        "likelihood",
+        "Task 3, the likelihood",
+        ("bernoulli_log_likelihood",),
+        _draw_likelihood,
+        _probe_likelihood,
+        _judge_likelihood,
+    ),
     Task("elbo", "Task 4, the ELBO", ("elbo",), _draw_elbo, _probe_elbo, _judge_elbo),
 ]

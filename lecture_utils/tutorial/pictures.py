@@ -1,10 +1,28 @@
-"""Tasks 7 and 8: reconstruct, generate, interpolate; the corruption and the two losses. Compared on models of a few numbers."""
-
-import torch
+"""Tasks 7 and 8: reconstruct, generate, interpolate; the corruption and the two losses. Compared
+on models of a few numbers."""
 
 from lecture_utils.tutorial.task import (
-    Task, Toy, compare, draws_are_fresh, exact_kl, exact_likelihood, expect, gaussian_noise, gradients, near, no_error, pixels,
-    probe_draws, same, seeded, tensor, toy_numbers, uniform)
+    Task,
+    Toy,
+    compare,
+    draws_are_fresh,
+    exact_kl,
+    exact_likelihood,
+    expect,
+    gaussian_noise,
+    gradients,
+    near,
+    no_error,
+    pixels,
+    probe_draws,
+    same,
+    seeded,
+    tensor,
+    toy_numbers,
+    uniform,
+)
+
+import torch
 
 B, D, J, H = 4, 9, 3, 7
 LOGITS = "There are values outside [0, 1]: these are logits, not probabilities."
@@ -27,6 +45,7 @@ def _pictures(r, name, shape, what=""):
 
 # --- 7 Reconstruct
 
+
 def _probe_reconstruct(functions, given, seed, record):
     (reconstruct,) = functions
     record.put("images", reconstruct(Toy(given), given["x"]))
@@ -38,20 +57,42 @@ def _judge_reconstruct(given, r):
     no_error(r)
     images = _pictures(r, "images", (B, D), "that of x")
     expect(same(r["images"], r["again"]), "Two calls differ: you sample. Use the mean of q(z|x).")
-    expect(not same(images, images.round()), "All values are 0 or 1: return the probabilities, not pixels drawn or rounded from them.")
+    expect(
+        not same(images, images.round()),
+        "All values are 0 or 1: return the probabilities, not pixels drawn or rounded from them.",
+    )
     model, x = _exact(given), given["x"].double()
     with torch.no_grad():
         mu, logvar = model.encode(x)
         right = torch.sigmoid(model.decode(mu))
-        compare(images, right, {
-            "The code is logvar: which of the two stands for x?": torch.sigmoid(model.decode(logvar)),
-            "The sigmoid is applied twice.": torch.sigmoid(right),
-            "These are not probabilities of single pixels: the softmax makes them compete.": torch.softmax(model.decode(mu), dim=-1),
-            "This is x itself, not what the decoder makes of its code.": x,
-            "The code is one sigma off: use the mean alone.": torch.sigmoid(model.decode(mu + (logvar / 2).exp())),
-            "These are logits, cut off at 0 and 1: put them through the sigmoid.": model.decode(mu).clamp(0, 1),
-        }, "The probabilities are wrong: which code stands for x, and what makes a logit a probability?")
-        compare(tensor(r, "alone", (1, D), "for a single image"), right[:1], {}, "Wrong for a single image: do the images of a batch mix?")
+        compare(
+            images,
+            right,
+            {
+                "The code is logvar: which of the two stands for x?": torch.sigmoid(
+                    model.decode(logvar)
+                ),
+                "The sigmoid is applied twice.": torch.sigmoid(right),
+                "These are not probabilities of single pixels: the softmax makes them compete.": (
+                    torch.softmax(model.decode(mu), dim=-1)
+                ),
+                "This is x itself, not what the decoder makes of its code.": x,
+                "The code is one sigma off: use the mean alone.": torch.sigmoid(
+                    model.decode(mu + (logvar / 2).exp())
+                ),
+                "These are logits, cut off at 0 and 1: put them through the sigmoid.": (
+                    model.decode(mu).clamp(0, 1)
+                ),
+            },
+            "The probabilities are wrong: which code stands for x, and what makes a logit a"
+            " probability?",
+        )
+        compare(
+            tensor(r, "alone", (1, D), "for a single image"),
+            right[:1],
+            {},
+            "Wrong for a single image: do the images of a batch mix?",
+        )
 
 
 # --- 7 Generate
@@ -61,7 +102,12 @@ MANY, WIDE = 6000, 5
 
 def _draw_generate(g):
     plain = torch.cat([torch.eye(J), uniform(g, (J, 2), -1, 1)], dim=1)
-    return {"W": plain, "b": torch.zeros(J + 2), "other W": uniform(g, (WIDE, D), -1, 1), "other b": torch.zeros(D)}
+    return {
+        "W": plain,
+        "b": torch.zeros(J + 2),
+        "other W": uniform(g, (WIDE, D), -1, 1),
+        "other b": torch.zeros(D),
+    }
 
 
 def _probe_generate(functions, given, seed, record):
@@ -78,21 +124,37 @@ def _judge_generate(given, r):
     images = _pictures(r, "images", (MANY, J + 2), "[n, D]")
     _pictures(r, "other", (7, D), "for n = 7 and a model with model.latent_dim = 5")
     _pictures(r, "one", (1, D), "for n = 1")
-    expect(not same(images, images.round()), "All values are 0 or 1: return the probabilities, not pixels drawn or rounded from them.")
+    expect(
+        not same(images, images.round()),
+        "All values are 0 or 1: return the probabilities, not pixels drawn or rounded from them.",
+    )
     logits = torch.logit(images)
     z = logits[:, :J]
     inside = z.abs().max(dim=1).values < 6
     sure = z[inside] @ given["W"].double()
-    expect(near(logits[inside], sure, rtol=1e-2, atol=1e-1), "The images are not what the decoder makes of a code: is anything added or drawn behind it?")
-    expect(z.std(dim=0).max() > 0.02, "All codes are the same: each image is decoded from a draw of its own.")
+    expect(
+        near(logits[inside], sure, rtol=1e-2, atol=1e-1),
+        "The images are not what the decoder makes of a code: is anything added or drawn"
+        " behind it?",
+    )
+    expect(
+        z.std(dim=0).max() > 0.02,
+        "All codes are the same: each image is decoded from a draw of its own.",
+    )
     draws_are_fresh(r, "images", "images")
-    expect(not (z.min() >= 0), "No code has a negative coordinate: is that the prior of the lecture?")
-    expect((z.std(dim=0) > 0.02).all() and abs(z.mean()) < 0.08 and abs(z.std() - 1) < 0.08, (
-        f"The codes have mean {z.mean():.2f} and standard deviations {', '.join(f'{s:.2f}' for s in z.std(dim=0))}: that is not the prior of the lecture."))
+    expect(
+        not (z.min() >= 0), "No code has a negative coordinate: is that the prior of the lecture?"
+    )
+    expect(
+        (z.std(dim=0) > 0.02).all() and abs(z.mean()) < 0.08 and abs(z.std() - 1) < 0.08,
+        f"The codes have mean {z.mean():.2f} and standard deviations"
+        f" {', '.join(f'{s:.2f}' for s in z.std(dim=0))}: that is not the prior of the lecture.",
+    )
     gaussian_noise(z, "z")
 
 
 # --- 7 Interpolate
+
 
 def _draw_interpolate(g):
     given = _draw_toy(g)
@@ -121,22 +183,43 @@ def _judge_interpolate(given, r):
         t = torch.linspace(0, 1, 5, dtype=torch.float64).unsqueeze(1)
         between, logits = torch.sigmoid(model.decode(mu)), model.decode(mu)
         middle = [2, 1, 3, 0, 4]  # the ends tell little: show the middle first
-        compare(images[middle], *_from_the_middle(middle, walk(t), {
-            "You mix the two images and encode the mixture: walk between the codes.":
-                torch.sigmoid(model.decode(model.encode((1 - t) * x[0] + t * x[1])[0])),
-            "You mix the two reconstructions: walk between the codes, then decode.": (1 - t) * between[0] + t * between[1],
-            "You mix the logits of the two ends: walk between the codes, then decode.": torch.sigmoid((1 - t) * logits[0] + t * logits[1]),
-            "The walk stops short of x_b: both ends belong to it.": walk(t * 4 / 5),
-            "The walk leaves both ends out: they belong to it.": walk((4 * t + 1) / 6),
-            "The walk goes from x_b to x_a.": walk(1 - t),
-            "The walk goes beyond its ends.": walk(1.2 * t - 0.1),
-            "The ends are logvar, not the mean codes.": walk(t, logvar),
-            "The steps are not even: the walk is slow at its start.": walk(t.square()),
-            "The steps are not even: the walk is slow at both ends.": walk(t.square() * (3 - 2 * t)),
-        }), "The probabilities are wrong: are the codes evenly spaced on a straight line?", "for the image in the middle, ")
+        compare(
+            images[middle],
+            *_from_the_middle(
+                middle,
+                walk(t),
+                {
+                    "You mix the two images and encode the mixture: walk between the codes.": (
+                        torch.sigmoid(model.decode(model.encode((1 - t) * x[0] + t * x[1])[0]))
+                    ),
+                    "You mix the two reconstructions: walk between the codes, then decode.": (
+                        (1 - t) * between[0] + t * between[1]
+                    ),
+                    "You mix the logits of the two ends: walk between the codes, then decode.": (
+                        torch.sigmoid((1 - t) * logits[0] + t * logits[1])
+                    ),
+                    "The walk stops short of x_b: both ends belong to it.": walk(t * 4 / 5),
+                    "The walk leaves both ends out: they belong to it.": walk((4 * t + 1) / 6),
+                    "The walk goes from x_b to x_a.": walk(1 - t),
+                    "The walk goes beyond its ends.": walk(1.2 * t - 0.1),
+                    "The ends are logvar, not the mean codes.": walk(t, logvar),
+                    "The steps are not even: the walk is slow at its start.": walk(t.square()),
+                    "The steps are not even: the walk is slow at both ends.": walk(
+                        t.square() * (3 - 2 * t)
+                    ),
+                },
+            ),
+            "The probabilities are wrong: are the codes evenly spaced on a straight line?",
+            "for the image in the middle, ",
+        )
         for steps in (2, 8):
             even = torch.linspace(0, 1, steps, dtype=torch.float64).unsqueeze(1)
-            compare(_pictures(r, f"steps {steps}", (steps, D), "[steps, D]"), walk(even), {}, f"Right for 5 steps, wrong for {steps}.")
+            compare(
+                _pictures(r, f"steps {steps}", (steps, D), "[steps, D]"),
+                walk(even),
+                {},
+                f"Right for 5 steps, wrong for {steps}.",
+            )
 
 
 def _from_the_middle(order, right, mistakes):
@@ -150,8 +233,12 @@ IMAGES, PIXELS = 64, 784
 
 def _draw_corrupt(g):
     noise = 0.2 + 0.5 * torch.rand((), generator=g).item()
-    return {"x": pixels(g, IMAGES, PIXELS), "ones": torch.ones(IMAGES, PIXELS),
-            "narrow": torch.ones(3000, 24), "noise": noise}
+    return {
+        "x": pixels(g, IMAGES, PIXELS),
+        "ones": torch.ones(IMAGES, PIXELS),
+        "narrow": torch.ones(3000, 24),
+        "noise": noise,
+    }
 
 
 def _probe_corrupt(functions, given, seed, record):
@@ -168,7 +255,9 @@ def _judge_corrupt(given, r):
     x, rate = given["x"].double(), given["noise"]
     noisy = tensor(r, "noisy", (IMAGES, PIXELS), "that of x")
     expect(((noisy == 0) | (noisy == 1)).all(), "Some pixels are neither 0 nor 1.")
-    lost, won = (noisy[x == 1] == 0).double().mean().item(), (noisy[x == 0] == 1).double().mean().item()
+    lost, won = (noisy[x == 1] == 0).double().mean().item(), (
+        noisy[x == 0] == 1
+    ).double().mean().item()
     seen = f"With noise {rate:.2f}, {lost:.2f} of the ones and {won:.2f} of the zeros changed"
     expect(lost + won > 0, f"{seen}. Nothing is corrupted.")
     expect(min(lost, won) > 0.01, f"{seen}. The coin always falls on the same side.")
@@ -176,30 +265,54 @@ def _judge_corrupt(given, r):
     if 0.01 < changed.mean() < 0.99:
         _independent(changed, changed.mean())
     close = 6 * (rate * (1 - rate / 2) / 2 / (0.4 * x.numel())) ** 0.5
-    hint = next((h for h, v in {
-        "You invert the chosen pixels. A fair coin leaves half of them as they were.": (rate, rate),
-        "Pixels are kept where they should be replaced.": ((1 - rate) / 2, (1 - rate) / 2),
-        "Only half as many pixels as asked for are replaced.": (rate / 4, rate / 4),
-    }.items() if abs(lost - v[0]) < close and abs(won - v[1]) < close), "What share should a fair coin change? Does `noise` reach your draw?")
-    expect(abs(lost - rate / 2) < close and abs(won - rate / 2) < close, f"{hint}\n{seen}, expected {rate / 2:.2f} of each.")
+    hint = next(
+        (
+            h
+            for h, v in {
+                "You invert the chosen pixels. A fair coin leaves half of them as they were.": (
+                    rate,
+                    rate,
+                ),
+                "Pixels are kept where they should be replaced.": ((1 - rate) / 2, (1 - rate) / 2),
+                "Only half as many pixels as asked for are replaced.": (rate / 4, rate / 4),
+            }.items()
+            if abs(lost - v[0]) < close and abs(won - v[1]) < close
+        ),
+        "What share should a fair coin change? Does `noise` reach your draw?",
+    )
+    expect(
+        abs(lost - rate / 2) < close and abs(won - rate / 2) < close,
+        f"{hint}\n{seen}, expected {rate / 2:.2f} of each.",
+    )
     draws_are_fresh(r, "noisy", "noise")
     _independent(1 - tensor(r, "narrow noisy", (3000, 24)), rate / 2)
     expect(same(r["untouched"], given["x"]), "With noise 0, pixels change.")
     coins = tensor(r, "coins", (IMAGES, PIXELS))
-    expect(abs(coins.mean() - 0.5) < 6 * 0.5 / coins.numel() ** 0.5, f"With noise 1, {coins.mean():.2f} of the pixels of a white image are 1: they should be pure coin flips.")
+    expect(
+        abs(coins.mean() - 0.5) < 6 * 0.5 / coins.numel() ** 0.5,
+        f"With noise 1, {coins.mean():.2f} of the pixels of a white image are 1: they should be"
+        " pure coin flips.",
+    )
     _independent(coins, 0.5)
 
 
 def _independent(hits, rate):
-    """Raise NotYet unless each pixel of each image was decided on its own: the counts along both axes are binomial."""
-    for axis, words in ((0, "The same pixels change in every image, or one coin is shared by the batch"),
-                        (1, "The pixels of an image change together, or in a fixed number")):
+    """Raise NotYet unless each pixel of each image was decided on its own: the counts along both
+    axes are binomial."""
+    for axis, words in (
+        (0, "The same pixels change in every image, or one coin is shared by the batch"),
+        (1, "The pixels of an image change together, or in a fixed number"),
+    ):
         counts, n = hits.sum(dim=axis), hits.shape[axis]
         chi = (counts - n * rate).square().sum() / (n * rate * (1 - rate))
-        expect(abs(chi - len(counts)) < 7 * (2 * len(counts)) ** 0.5, f"{words}: each pixel of each image is decided on its own.")
+        expect(
+            abs(chi - len(counts)) < 7 * (2 * len(counts)) ** 0.5,
+            f"{words}: each pixel of each image is decided on its own.",
+        )
 
 
 # --- 8 The two losses
+
 
 def _draw_ae(g):
     return _draw_toy(g)
@@ -220,49 +333,85 @@ def _probe_ae(functions, given, seed, record):
 def _judge_ae(given, r):
     no_error(r)
     x = given["x"].double()
-    value = tensor(r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"})
+    value = tensor(
+        r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"}
+    )
     expect(same(r["seen"], given["x"]), "The encoder did not see x: the AE corrupts nothing.")
     _judge_reconstruction(given, r, value, x, x, "AE")
     expect(same(r["loss"], r["again"]), "Two calls differ: the AE does not sample.")
 
 
 def _judge_reconstruction(given, r, value, seen, target, who):
-    """Judge a loss whose encoder saw `seen` and whose target is `target`: value, code, gradients."""
+    """Judge a loss whose encoder saw `seen` and whose target is `target`: value, code,
+    gradients."""
     model = _exact(given)
     mu, logvar = model.encode(seen)
     logits = model.decode(mu)
     right, kl = -exact_likelihood(logits, target), exact_kl(mu, logvar)
     mistakes = {
         f"A KL is included: the {who} does not regularise its codes.": right + kl,
-        "The sign is wrong: the loss is made small, so it must fall when the reconstruction improves.": -right,
-        "The loss is divided by the number of pixels: it is a sum over pixels.": right / target.shape[-1],
+        "The sign is wrong: the loss is made small, so it must fall when the reconstruction "
+        "improves.": (
+            -right
+        ),
+        "The loss is divided by the number of pixels: it is a sum over pixels.": (
+            right / target.shape[-1]
+        ),
         "The code is logvar: mu is the code.": -exact_likelihood(model.decode(logvar), target),
-        "The sigmoid is applied twice: decode returns logits, and the likelihood expects logits.": -exact_likelihood(torch.sigmoid(logits), target),
-        "These are squared errors: the pixels are Bernoulli, as before.": (torch.sigmoid(logits) - target).square().sum(dim=-1),
+        "The sigmoid is applied twice: decode returns logits, and the likelihood expects logits.": (
+            -exact_likelihood(torch.sigmoid(logits), target)
+        ),
+        "These are squared errors: the pixels are Bernoulli, as before.": (
+            (torch.sigmoid(logits) - target).square().sum(dim=-1)
+        ),
         "The loss is halved.": right / 2,
     }
     if who == "DAE":
-        mistakes["The target is corrupted too: the DAE is asked for the clean x."] = -exact_likelihood(logits, seen)
+        mistakes["The target is corrupted too: the DAE is asked for the clean x."] = (
+            -exact_likelihood(logits, seen)
+        )
     code = r["code"].reshape(-1, J)
     plain = near(code, mu.detach(), atol=1e-3)
     shifted = {k: v.detach() for k, v in mistakes.items()}
     if not plain and not any(near(value, v, rtol=2e-4) for v in shifted.values()):
-        expect(False, f"The decoder did not see mu: mu itself is the code of the {who}, nothing is drawn or changed.")
-    compare(value, right.detach(), shifted, f"The value is wrong: it is the reconstruction error of {'the clean ' if who == 'DAE' else ''}x, per example, in nats.")
+        expect(
+            False,
+            f"The decoder did not see mu: mu itself is the code of the {who}, nothing is drawn or"
+            " changed.",
+        )
+    compare(
+        value,
+        right.detach(),
+        shifted,
+        "The value is wrong: it is the reconstruction error of"
+        f" {'the clean ' if who == 'DAE' else ''}x, per example, in nats.",
+    )
     exact = dict(zip("AaCcWbV", gradients(right, model.leaves())))
-    expect(isinstance(r.get("gradient W"), torch.Tensor), "No gradient reaches the decoder: the loss was computed outside the graph.")
+    expect(
+        isinstance(r.get("gradient W"), torch.Tensor),
+        "No gradient reaches the decoder: the loss was computed outside the graph.",
+    )
     for name in "AaWbV":
         g = r.get(f"gradient {name}")
         reaches = "the encoder" if name in "Aa" else "the decoder"
-        expect(isinstance(g, torch.Tensor), f"No gradient reaches {reaches}: mu is cut off from the graph.")
-        expect(near(g, exact[name], rtol=1e-3, atol=1e-3), f"The value is right, but the gradient that reaches {reaches} is wrong.")
+        expect(
+            isinstance(g, torch.Tensor),
+            f"No gradient reaches {reaches}: mu is cut off from the graph.",
+        )
+        expect(
+            near(g, exact[name], rtol=1e-3, atol=1e-3),
+            f"The value is right, but the gradient that reaches {reaches} is wrong.",
+        )
 
 
 WIDTH = 400
 
 
 def _draw_dae(g):
-    return toy_numbers(g, WIDTH, J, hidden=H) | {"x": pixels(g, B, WIDTH), "noise": 0.45 + 0.3 * torch.rand((), generator=g).item()}
+    return toy_numbers(g, WIDTH, J, hidden=H) | {
+        "x": pixels(g, B, WIDTH),
+        "noise": 0.45 + 0.3 * torch.rand((), generator=g).item(),
+    }
 
 
 def _probe_dae(functions, given, seed, record):
@@ -290,25 +439,56 @@ def _probe_dae(functions, given, seed, record):
 def _judge_dae(given, r):
     no_error(r)
     x = given["x"].double()
-    value = tensor(r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"})
+    value = tensor(
+        r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"}
+    )
     seen = tensor(r, "seen", (B, WIDTH), "for what the encoder sees")
     for name, rate in (("seen by default", 0.3), ("seen", given["noise"])):
         got = tensor(r, name, (B, WIDTH)).to(x.dtype)
         changed = (got != x).double().mean().item()
         expect(changed > 0, "The encoder saw the clean x: the DAE encodes a corrupted copy.")
-        expect(((got == 0) | (got == 1)).all(), "The encoder saw pixels that are neither 0 nor 1: the noise is that of `corrupt`.")
-        expect(abs(changed - rate / 2) < 6 * (rate / 2 * (1 - rate / 2) / x.numel()) ** 0.5, (
-            f"With noise {rate:.2f}, {changed:.2f} of the pixels differ, expected {rate / 2:.2f}. Does `noise` reach your corruption, and is it used once?"))
+        expect(
+            ((got == 0) | (got == 1)).all(),
+            "The encoder saw pixels that are neither 0 nor 1: the noise is that of `corrupt`.",
+        )
+        expect(
+            abs(changed - rate / 2) < 6 * (rate / 2 * (1 - rate / 2) / x.numel()) ** 0.5,
+            f"With noise {rate:.2f}, {changed:.2f} of the pixels differ, expected {rate / 2:.2f}."
+            " Does `noise` reach your corruption, and is it used once?",
+        )
     scaled = given | {"A": given["A"] / 10, "C": given["C"] / 10}
     _judge_reconstruction(scaled, r, value, seen, x, "DAE")
     draws_are_fresh(r, "draw", "corruption")
 
 
 TASKS = [
-    Task("reconstruct", "Task 7, reconstruct", ("reconstruct",), _draw_toy, _probe_reconstruct, _judge_reconstruct),
-    Task("generate", "Task 7, generate", ("generate",), _draw_generate, _probe_generate, _judge_generate),
-    Task("interpolate", "Task 7, interpolate", ("interpolate",), _draw_interpolate, _probe_interpolate, _judge_interpolate),
-    Task("corrupt", "Task 8, corruption", ("corrupt",), _draw_corrupt, _probe_corrupt, _judge_corrupt),
+    Task(
+        "reconstruct",
+        "Task 7, reconstruct",
+        ("reconstruct",),
+        _draw_toy,
+        _probe_reconstruct,
+        _judge_reconstruct,
+    ),
+    Task(
+        "generate",
+        "Task 7, generate",
+        ("generate",),
+        _draw_generate,
+        _probe_generate,
+        _judge_generate,
+    ),
+    Task(
+        "interpolate",
+        "Task 7, interpolate",
+        ("interpolate",),
+        _draw_interpolate,
+        _probe_interpolate,
+        _judge_interpolate,
+    ),
+    Task(
+        "corrupt", "Task 8, corruption", ("corrupt",), _draw_corrupt, _probe_corrupt, _judge_corrupt
+    ),
     Task("ae", "Task 8, AE", ("autoencoder_loss",), _draw_ae, _probe_ae, _judge_ae),
     Task("dae", "Task 8, DAE", ("denoising_loss",), _draw_dae, _probe_dae, _judge_dae),
 ]

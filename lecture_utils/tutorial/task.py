@@ -1,12 +1,14 @@
-"""What a check of Tutorial 7 is made of: inputs drawn from a seed, what a function did with them, and a verdict on that.
+"""What a check of Tutorial 7 is made of: inputs drawn from a seed, what a function did with them,
+and a verdict on that.
 
-The three are apart because grading runs them apart. The student's function runs in a process of its own (`observe`), which
+The three are apart because grading runs them apart. The student's function runs in a process of
+its own (`observe`), which
 returns nothing but numbers; a process that never ran a student's code compares them (`judge`).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import torch
 from torch import nn
@@ -20,7 +22,8 @@ class Record(dict):
     """What a function was seen to do: {name: tensor, number or text}."""
 
     def put(self, name: str, value) -> None:
-        """Keep a tensor, without its graph; of anything else keep the type, and a number if it is one."""
+        """Keep a tensor, without its graph; of anything else keep the type, and a number if it is
+        one."""
         if isinstance(value, torch.Tensor):
             self[f"{name}.graph"] = value.requires_grad
             self[name] = value.detach().clone().contiguous()
@@ -32,8 +35,11 @@ class Record(dict):
 
 @dataclass(frozen=True)
 class Task:
-    """One task: `draw(generator)` makes inputs, `probe(functions, inputs, seed, record)` calls the student's functions on
-    copies of them, `verdict(inputs, record)` raises NotYet. `functions` are the names of the answer, `label` its title."""
+    """One task: `draw(generator)` makes inputs, `probe(functions, inputs, seed, record)` calls the
+    student's functions on
+    copies of them, `verdict(inputs, record)` raises NotYet. `functions` are the names of the
+    answer, `label` its title.
+    """
 
     name: str
     label: str
@@ -47,7 +53,8 @@ class Task:
         return self.draw(seeded(seed))
 
     def observe(self, functions: dict, seed: int) -> Record:
-        """Call the functions {name: function} of the answer on the inputs of `seed` and return what was seen."""
+        """Call the functions {name: function} of the answer on the inputs of `seed` and return
+        what was seen."""
         record, given = Record(), self.inputs(seed)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(seed + 10**6)  # not what a generator of the probe starts at
@@ -68,7 +75,10 @@ class Task:
         for name, value in given.items():
             if isinstance(value, torch.Tensor) and f"{name} afterwards" in record:
                 after = record[f"{name} afterwards"]
-                expect(same(after, value), f"{name} itself was changed: work on a copy. It is still needed as it was.")
+                expect(
+                    same(after, value),
+                    f"{name} itself was changed: work on a copy. It is still needed as it was.",
+                )
         self.verdict(given, record)
         no_error(record)
 
@@ -85,7 +95,8 @@ def expect(condition, message: str) -> None:
 
 
 def no_error(record, otherwise: dict[str, str] | None = None) -> None:
-    """Raise NotYet if the function raised; `otherwise` gives a hint for an error by a part of its text."""
+    """Raise NotYet if the function raised; `otherwise` gives a hint for an error by a part of its
+    text."""
     if error := record.get("error"):
         hint = next((hint for part, hint in (otherwise or {}).items() if part in error), "")
         raise NotYet(f"Your code raised {error}" + (f"\n{hint}" if hint else ""))
@@ -108,36 +119,53 @@ def near(a, b, rtol=1e-4, atol=1e-4) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=rtol, atol=atol)
 
 
-def tensor(record, name: str, shape, what: str = "", wrong_shapes: dict | None = None) -> torch.Tensor:
+def tensor(
+    record, name: str, shape, what: str = "", wrong_shapes: dict | None = None
+) -> torch.Tensor:
     """Return the float32 tensor that was returned under `name`; NotYet if it is anything else."""
     if name not in record or not isinstance(record[name], torch.Tensor):
         no_error(record)
         kind = record.get(f"{name}.type", "nothing")
-        raise NotYet("Nothing was returned: is there a `return`?" if kind == "NoneType" else
-                     f"Expected a tensor, got {kind}.")
+        raise NotYet(
+            "Nothing was returned: is there a `return`?"
+            if kind == "NoneType"
+            else f"Expected a tensor, got {kind}."
+        )
     value, shape = record[name], tuple(shape)
     got = "a single number" if value.dim() == 0 else list(value.shape)
     wanted = f"Expected shape {list(shape)}{what and f', {what}'}, got {got}"
     if value.shape != shape:
         hint = (wrong_shapes or {}).get(tuple(value.shape), "")
         raise NotYet(f"{wanted}{hint and f': {hint}'}" if hint else f"{wanted}.")
-    expect(value.dtype == torch.float32, f"Expected numbers of type torch.float32, like the inputs, got {value.dtype}.")
+    expect(
+        value.dtype == torch.float32,
+        f"Expected numbers of type torch.float32, like the inputs, got {value.dtype}.",
+    )
     return value.double()
 
 
-def compare(value, right, mistakes: dict, otherwise: str, about: str = "", rtol=1e-4, atol=1e-4) -> None:
+def compare(
+    value, right, mistakes: dict, otherwise: str, about: str = "", rtol=1e-4, atol=1e-4
+) -> None:
     """Raise NotYet unless value is right. `mistakes` are {hint: what that mistake would return}.
 
-    A hint is given only if it alone explains the numbers: two mistakes that agree here get the general hint.
+    A hint is given only if it alone explains the numbers: two mistakes that agree here get the
+    general hint.
     """
     if near(value, right, rtol, atol):
         return
     right = torch.as_tensor(right)
-    close = dict(rtol=max(rtol, 2e-4), atol=max(atol, 2e-4))
-    hints = [hint for hint, other in mistakes.items()
-             if near(value, other, **close) and not near(other, right, rtol=5e-3, atol=5e-3)]
+    close = {"rtol": max(rtol, 2e-4), "atol": max(atol, 2e-4)}
+    hints = [
+        hint
+        for hint, other in mistakes.items()
+        if near(value, other, **close) and not near(other, right, rtol=5e-3, atol=5e-3)
+    ]
     seen = f"{about}your code gives {numbers(value)}, expected {numbers(right)}."
-    expect(not torch.as_tensor(value).isnan().any(), mistakes_of_nan(mistakes) + f"{seen[0].upper()}{seen[1:]}")
+    expect(
+        not torch.as_tensor(value).isnan().any(),
+        mistakes_of_nan(mistakes) + f"{seen[0].upper()}{seen[1:]}",
+    )
     hint = hints[0] if len(hints) == 1 else otherwise
     raise NotYet(f"{hint}\n{seen[0].upper()}{seen[1:]}")
 
@@ -145,7 +173,11 @@ def compare(value, right, mistakes: dict, otherwise: str, about: str = "", rtol=
 def mistakes_of_nan(mistakes: dict) -> str:
     """The hint for NaN: the one mistake that would give it, or a general one."""
     hints = [hint for hint, other in mistakes.items() if torch.as_tensor(other).isnan().any()]
-    return f"{hints[0]}\n" if len(hints) == 1 else "There are NaN: a logarithm or a root of a negative number was taken, or 0 / 0.\n"
+    return (
+        f"{hints[0]}\n"
+        if len(hints) == 1
+        else "There are NaN: a logarithm or a root of a negative number was taken, or 0 / 0.\n"
+    )
 
 
 def numbers(value, most: int = 6) -> str:
@@ -176,44 +208,82 @@ def gradients(value, leaves) -> list:
 
 
 def gaussian_noise(noise, what: str) -> None:
-    """Raise NotYet unless the numbers [N, J] look like independent draws of N(0, 1); N in the thousands.
+    """Raise NotYet unless the numbers [N, J] look like independent draws of N(0, 1); N in the
+    thousands.
 
-    Each bound lies at six standard errors or beyond, so that a right answer fails once in some hundred million runs.
+    Each bound lies at six standard errors or beyond, so that a right answer fails once in some
+    hundred million runs.
     """
     n = len(noise)
     expect(noise.isfinite().all(), f"There are NaN or infinite numbers in {what}.")
     expect(noise.std() > 1e-4, f"{what} is the same everywhere: nothing is drawn.")
-    expect(noise.std(dim=0).max() > 1e-3, f"All examples share one {what}. Each entry needs its own.")
+    expect(
+        noise.std(dim=0).max() > 1e-3, f"All examples share one {what}. Each entry needs its own."
+    )
     expect((noise.std(dim=0) > 0).all(), f"Some coordinates of {what} are constant.")
     across = torch.corrcoef(noise.T) - torch.eye(noise.shape[1], dtype=noise.dtype)
-    expect(across.abs().max() < 0.5, f"The coordinates of {what} rise and fall together: they share one draw. Each entry needs its own.")
+    expect(
+        across.abs().max() < 0.5,
+        f"The coordinates of {what} rise and fall together: they share one draw. Each entry needs"
+        " its own.",
+    )
     expect(noise.min() < 0, f"{what} is never negative. A standard normal is, half of the time.")
-    expect(noise.mean(dim=0).abs().max() < 6 / n**0.5, f"The mean of {what} is {numbers(noise.mean(dim=0))}, expected 0.")
-    expect((noise.std(dim=0) - 1).abs().max() < 6 / (2 * n) ** 0.5, f"The standard deviation of {what} is {numbers(noise.std(dim=0))}, expected 1.")
+    expect(
+        noise.mean(dim=0).abs().max() < 6 / n**0.5,
+        f"The mean of {what} is {numbers(noise.mean(dim=0))}, expected 0.",
+    )
+    expect(
+        (noise.std(dim=0) - 1).abs().max() < 6 / (2 * n) ** 0.5,
+        f"The standard deviation of {what} is {numbers(noise.std(dim=0))}, expected 1.",
+    )
     flat = noise.flatten().sort().values
     ranks = (torch.arange(len(flat), dtype=flat.dtype) + 0.5) / len(flat)
     distance = (torch.special.ndtr(flat) - ranks).abs().max() * len(flat) ** 0.5
     kurtosis = ((noise - noise.mean()) / noise.std()).pow(4).mean()
-    expect(distance < 3.2 and abs(kurtosis - 3) < 7 * (24 / flat.numel()) ** 0.5,
-           f"Mean and standard deviation of {what} are right, but it is not normal: its fourth moment is {kurtosis:.2f}, expected 3.")
+    expect(
+        distance < 3.2 and abs(kurtosis - 3) < 7 * (24 / flat.numel()) ** 0.5,
+        f"Mean and standard deviation of {what} are right, but it is not normal: its fourth moment"
+        f" is {kurtosis:.2f}, expected 3.",
+    )
     half = n // 2
-    for a, b in ((noise[:half], noise[half: 2 * half]), (noise[:-1], noise[1:])):
-        r = torch.stack([torch.corrcoef(torch.stack([a[:, j], b[:, j]]))[0, 1] for j in range(noise.shape[1])])
-        expect(r.abs().max() < 6 / half**0.5, f"Examples share their draws ({what}), or one is the mirror of another. Each entry needs its own.")
+    for a, b in ((noise[:half], noise[half : 2 * half]), (noise[:-1], noise[1:])):
+        r = torch.stack(
+            [torch.corrcoef(torch.stack([a[:, j], b[:, j]]))[0, 1] for j in range(noise.shape[1])]
+        )
+        expect(
+            r.abs().max() < 6 / half**0.5,
+            f"Examples share their draws ({what}), or one is the mirror of another. Each entry"
+            " needs its own.",
+        )
     spread = (noise.square().sum(dim=1)).var() / (2 * noise.shape[1])
     expect(abs(spread - 1) < 0.5, f"The lengths of {what} are all alike: was it normalised?")
 
 
 def draws_are_fresh(record, name: str, what: str) -> None:
-    """Raise NotYet unless draws follow the generator they are given: same seed, same draw; next call, next draw."""
+    """Raise NotYet unless draws follow the generator they are given: same seed, same draw; next
+    call, next draw."""
     r = record
-    expect(same(r[f"{name} again"], r[name]), f"The same seed gives another {what}: the draw does not use `generator`.")
-    expect(not r["elsewhere"], "Random numbers were drawn, or seeded, outside the generator that was given.")
-    expect(not same(r[f"{name} next"], r[name]), (
-        f"Two calls in a row give the same {what}: a seed is set inside the function, so that every call reuses one draw."))
-    expect(not same(r[f"{name} other"], r[name]), f"All seeds give the same {what}: a seed is set inside the function.")
-    expect(not same(r[f"{name} free"], r[f"{name} free next"]), (
-        f"Without a generator, two calls give the same {what}: a seed is set inside the function."))
+    expect(
+        same(r[f"{name} again"], r[name]),
+        f"The same seed gives another {what}: the draw does not use `generator`.",
+    )
+    expect(
+        not r["elsewhere"],
+        "Random numbers were drawn, or seeded, outside the generator that was given.",
+    )
+    expect(
+        not same(r[f"{name} next"], r[name]),
+        f"Two calls in a row give the same {what}: a seed is set inside the function, so that every"
+        " call reuses one draw.",
+    )
+    expect(
+        not same(r[f"{name} other"], r[name]),
+        f"All seeds give the same {what}: a seed is set inside the function.",
+    )
+    expect(
+        not same(r[f"{name} free"], r[f"{name} free next"]),
+        f"Without a generator, two calls give the same {what}: a seed is set inside the function.",
+    )
 
 
 def probe_draws(call, name: str, seed: int, record) -> None:
@@ -231,14 +301,17 @@ def probe_draws(call, name: str, seed: int, record) -> None:
 class Toy(nn.Module):
     """A model of a few numbers in place of the networks, which remembers what it was given.
 
-    mu = 2 tanh(x A + a), logvar = x C + c, logits = W2 tanh(W z + b), or W z + b if there is no W2. Built from the tensors of `given`.
+    mu = 2 tanh(x A + a), logvar = x C + c, logits = W2 tanh(W z + b), or W z + b if there is no
+    W2. Built from the tensors of `given`.
     """
 
     def __init__(self, given, dtype=torch.float32):
         super().__init__()
         for name in ("A", "a", "C", "c", "W", "b", "W2"):
             value = given.get(name)
-            self.register_parameter(name, None if value is None else nn.Parameter(value.to(dtype).clone()))
+            self.register_parameter(
+                name, None if value is None else nn.Parameter(value.to(dtype).clone())
+            )
         self.latent_dim = self.W.shape[0]
         self.seen, self.codes = [], []
 
@@ -252,22 +325,30 @@ class Toy(nn.Module):
         return hidden if self.W2 is None else torch.tanh(hidden) @ self.W2
 
     def leaves(self):
-        return [p for p in (self.A, self.a, self.C, self.c, self.W, self.b, self.W2) if p is not None]
+        return [
+            p for p in (self.A, self.a, self.C, self.c, self.W, self.b, self.W2) if p is not None
+        ]
 
 
 def toy_numbers(generator, n_pixels, latent_dim, hidden=None) -> dict:
     """Draw the numbers of a Toy; with `hidden`, its decoder is not linear."""
     d, j = n_pixels, latent_dim
-    given = {"A": uniform(generator, (d, j), -1, 1), "a": uniform(generator, (j,), -1, 1),
-             "C": uniform(generator, (d, j), -0.4, 0.4), "c": uniform(generator, (j,), -0.8, 0.8),
-             "W": uniform(generator, (j, hidden or d), -1.5, 1.5), "b": uniform(generator, (hidden or d,), -1, 1)}
+    given = {
+        "A": uniform(generator, (d, j), -1, 1),
+        "a": uniform(generator, (j,), -1, 1),
+        "C": uniform(generator, (d, j), -0.4, 0.4),
+        "c": uniform(generator, (j,), -0.8, 0.8),
+        "W": uniform(generator, (j, hidden or d), -1.5, 1.5),
+        "b": uniform(generator, (hidden or d,), -1, 1),
+    }
     if hidden:
         given["W2"] = uniform(generator, (hidden, d), -3, 3)
     return given
 
 
 def exact_kl(mu, logvar) -> torch.Tensor:
-    """Return KL( N(mu, exp(logvar)) || N(0, I) ) in nats as torch.distributions has it: [..., J] -> [...]."""
+    """Return KL( N(mu, exp(logvar)) || N(0, I) ) in nats as torch.distributions has it: [..., J]
+    -> [...]."""
     from torch.distributions import Normal, kl_divergence
 
     q = Normal(mu, (logvar / 2).exp(), validate_args=False)

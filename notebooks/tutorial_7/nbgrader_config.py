@@ -1,4 +1,5 @@
-"""nbgrader's configuration of this course root: how submissions are repaired, scored and made safe to show.
+"""nbgrader's configuration of this course root: how submissions are repaired, scored and made safe
+to show.
 
 nbgrader reads it when its commands run in this folder. README.md beside this file has the commands.
 """
@@ -8,7 +9,8 @@ from pathlib import Path
 
 c = get_config()  # noqa: F821 (defined by whoever reads this file)
 
-# nbgrader only logs an error in this file, and goes on with its defaults, which run students' code. Stop instead.
+# nbgrader only logs an error in this file, and goes on with its defaults, which run students'
+# code. Stop instead.
 try:
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from grading.harmless import Harmless
@@ -17,20 +19,28 @@ try:
     from grading.score import Score
     from nbgrader import preprocessors
 except ImportError as error:
-    raise SystemExit(f"nbgrader_config.py: {error}. Nothing was graded. Is the package installed: "
-                     "pip install -e '.[tutorial]' in the repository's root, and is this the whole folder?") from error
+    raise SystemExit(
+        f"nbgrader_config.py: {error}. Nothing was graded. Is the package installed: "
+        "pip install -e '.[tutorial]' in the repository's root, and is this the whole folder?"
+    ) from error
 
 c.CourseDirectory.course_id = "lecture_11"
 c.ClearSolutions.text_stub = "*Your answer here.*"
 
-# What is written into autograded/ has been repaired and made harmless before; no cell is executed there.
+# What is written into autograded/ has been repaired and made harmless before; no cell is executed
+# there.
 c.Autograde.sanitize_preprocessors = [Repair, Harmless, preprocessors.CheckCellMetadata]
 c.Autograde.autograde_preprocessors = [
-    Score, preprocessors.SaveAutoGrades, preprocessors.AssignLatePenalties, preprocessors.CheckCellMetadata]
+    Score,
+    preprocessors.SaveAutoGrades,
+    preprocessors.AssignLatePenalties,
+    preprocessors.CheckCellMetadata,
+]
 
 # A tenth of the points for each day begun, after the due date that README.md sets.
 c.AssignLatePenalties.plugin_class = Late
 c.Late.share_a_day = 0.1
 
-# The command that runs a submission's code in a sandbox; without it, the code runs with your rights. See README.md.
+# The command that runs a submission's code in a sandbox; without it, the code runs with your
+# rights. See README.md.
 c.Score.sandbox = []

@@ -1,4 +1,5 @@
-"""The answers of `answers/` as code, and how the tests run them: in this process, or as a submission in the grader's worker."""
+"""The answers of `answers/` as code, and how the tests run them: in this process, or as a
+submission in the grader's worker."""
 
 import copy
 import math
@@ -6,13 +7,13 @@ import os
 import sys
 from pathlib import Path
 
+from lecture_utils import tutorial
+from lecture_utils.tutorial import answers
+
 import nbformat
 import torch
 import torch.nn.functional as F
 from torch import nn
-
-from lecture_utils import tutorial
-from lecture_utils.tutorial import answers
 
 ROOT = Path(__file__).resolve().parents[2]
 COURSE = ROOT / "notebooks" / "tutorial_7"
@@ -27,13 +28,24 @@ sys.path.insert(0, str(COURSE))  # as nbgrader_config.py does: the tests look at
 
 def cells(path):
     """The cells of a notebook that nbgrader knows, {name: cell}."""
-    return {c.metadata.nbgrader.grade_id: c for c in nbformat.read(path, as_version=4).cells if "nbgrader" in c.metadata}
+    return {
+        c.metadata.nbgrader.grade_id: c
+        for c in nbformat.read(path, as_version=4).cells
+        if "nbgrader" in c.metadata
+    }
 
 
 SOLUTIONS = {name: cell.source for name, cell in cells(SOURCE).items() if name in tutorial.TASKS}
 STUBS = {name: cell.source for name, cell in cells(RELEASE).items() if name in tutorial.TASKS}
-POINTS = {name: c.metadata.nbgrader.points for name, c in cells(SOURCE).items() if c.metadata.nbgrader.grade}
-POINTS_OF_TASK = {task: POINTS["target_checks" if task == "settings" else f"{task}_checks"] for task in tutorial.TASKS}
+POINTS = {
+    name: c.metadata.nbgrader.points
+    for name, c in cells(SOURCE).items()
+    if c.metadata.nbgrader.grade
+}
+POINTS_OF_TASK = {
+    task: POINTS["target_checks" if task == "settings" else f"{task}_checks"]
+    for task in tutorial.TASKS
+}
 
 
 def code(task, body):
@@ -50,15 +62,22 @@ def code(task, body):
 
 
 def verdict(task, source, seed=tutorial.VISIBLE_SEED):
-    """What the check of `task` says of the cell `source`, None if it passes; other tasks are answered by the package."""
+    """What the check of `task` says of the cell `source`, None if it passes; other tasks are
+    answered by the package."""
     names = {"torch": torch, "F": F, "nn": nn, "math": math, **answers.NAMES}
     exec(source, names)
-    return tutorial.judged(task, {name: names[name] for name in tutorial.TASKS[task].functions}, seed)
+    return tutorial.judged(
+        task, {name: names[name] for name in tutorial.TASKS[task].functions}, seed
+    )
 
 
 def one_of_each(cases):
     """All of {task: {name: ...}} as (task, name) if ALL, else one of each task."""
-    return [(task, name) for task, named in cases.items() for name in (named if ALL else list(named)[:1])]
+    return [
+        (task, name)
+        for task, named in cases.items()
+        for name in (named if ALL else list(named)[:1])
+    ]
 
 
 def notebook(**sources):

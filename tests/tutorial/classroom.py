@@ -1,4 +1,5 @@
-"""A class of students, some of whom handed in something damaged or hostile, and the lecturers' commands that grade it."""
+"""A class of students, some of whom handed in something damaged or hostile, and the lecturers'
+commands that grade it."""
 
 import json
 import os
@@ -11,16 +12,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+
 from tests.tutorial.answers.hostile import NOTEBOOKS, PROBE
 from tests.tutorial.cases import COURSE, SOLUTIONS, SOURCE, code, notebook
 
 WRITTEN = "The distance of the VAE is 0.3 nats, of the AE 40 nats: $a<b$ & so on."
 MUDDLED = dict.fromkeys(["setup", "kl", "kl_checks", "likelihood_checks", "claims"]) | {
-    "sample": SOLUTIONS["sample"].replace("    ### BEGIN", "    import warnings\n    warnings.warn('careful')\n    ### BEGIN"),
-    "likelihood": SOLUTIONS["likelihood"], "elbo": "x = 1", "elbo_checks": "pass", "model": "class VAE(nn.Module:\n    pass",
-    "step": "import sys\nsys.exit()"}
+    "sample": (
+        SOLUTIONS["sample"].replace(
+            "    ### BEGIN", "    import warnings\n    warnings.warn('careful')\n    ### BEGIN"
+        )
+    ),
+    "likelihood": SOLUTIONS["likelihood"],
+    "elbo": "x = 1",
+    "elbo_checks": "pass",
+    "model": "class VAE(nn.Module:\n    pass",
+    "step": "import sys\nsys.exit()",
+}
 THREE = {name: SOLUTIONS[name] for name in ("sample", "kl", "likelihood")}
-SCRIPTS = ("script-in-text", "html-output", "svg-output", "png-output")  # and one by its tag, in the text as well
+SCRIPTS = (
+    "script-in-text",
+    "html-output",
+    "svg-output",
+    "png-output",
+)  # and one by its tag, in the text as well
 
 
 def as_file(book) -> bytes:
@@ -35,7 +50,8 @@ def damaged(name, **sources):
 
 
 def with_scripts():
-    """A submission with four kinds of script: in a text, in a tag of a text, in HTML output and in SVG output."""
+    """A submission with four kinds of script: in a text, in a tag of a text, in HTML output and in
+    SVG output."""
     book = json.loads(nbformat.writes(notebook(**THREE)))
     for name in SCRIPTS:
         outputs = [c.get("outputs") for c in book["cells"] if c.get("id") == "measure"][0]
@@ -43,12 +59,13 @@ def with_scripts():
         measure = next(c for c in book["cells"] if c.get("id") == "measure")
         measure["outputs"] += [o for o in outputs if o not in measure["outputs"]]
     claims = next(c for c in book["cells"] if c.get("id") == "claims")
-    claims["source"] += f"\n\n<img src=x onerror=\"{PROBE}\"> [link](javascript:alert(1))"
+    claims["source"] += f'\n\n<img src=x onerror="{PROBE}"> [link](javascript:alert(1))'
     return json.dumps(book).encode()
 
 
 def students():
-    """{student: (file, points of the tasks)}: behind each damaged notebook, in the alphabet, stands an honest one."""
+    """{student: (file, points of the tasks)}: behind each damaged notebook, in the alphabet,
+    stands an honest one."""
     full = {f"{task}_checks": None for task in SOLUTIONS}
     three = {"sample_checks": 8, "kl_checks": 8, "likelihood_checks": 8}
     solved = nbformat.read(SOURCE, as_version=4)
@@ -74,14 +91,26 @@ def environment():
 
 
 def shell(command, folder, check=True):
-    done = subprocess.run(command, shell=True, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600)
-    assert not check or done.returncode == 0, f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert (
+        not check or done.returncode == 0
+    ), f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
     return done
 
 
 def course_copy(folder):
     """A course root as a lecturer has it: configuration, source, release, grading; no gradebook."""
-    made_by_grading = shutil.ignore_patterns("gradebook.db", "submitted", "autograded", "feedback", "*.csv", "__pycache__", ".*")
+    made_by_grading = shutil.ignore_patterns(
+        "gradebook.db", "submitted", "autograded", "feedback", "*.csv", "__pycache__", ".*"
+    )
     shutil.copytree(COURSE, folder, ignore=made_by_grading)
     return folder
 
@@ -101,11 +130,14 @@ class Graded(NamedTuple):
 
 
 def grade(folder) -> Graded:
-    """Follow the lecturers' page with a class, some of whom handed in something damaged, some twice."""
+    """Follow the lecturers' page with a class, some of whom handed in something damaged, some
+    twice."""
     course, everybody, printed = course_copy(folder / "course"), students(), {}
     with zipfile.ZipFile(folder / "submissions.zip", "w") as archive:
         for student, (content, _) in everybody.items():
-            archive.writestr(zipfile.ZipInfo(f"{student}/tutorial_7.ipynb", (2027, 1, 30, 12, 0, 0)), content)
+            archive.writestr(
+                zipfile.ZipInfo(f"{student}/tutorial_7.ipynb", (2027, 1, 30, 12, 0, 0)), content
+            )
         archive.writestr(zipfile.ZipInfo("zoe/tutorial_7-1.ipynb", (2027, 1, 29, 12, 0, 0)), b"{}")
     (course / "students.txt").write_text("ada\nabsent\n")
     for command in commands():

@@ -1,8 +1,10 @@
-"""Wrong, right but unusual, and hostile answers. `make test-answers` runs all of them, `make test` one of each kind."""
+"""Wrong, right but unusual, and hostile answers. `make test-answers` runs all of them, `make test`
+one of each kind."""
+
+from lecture_utils import tutorial
 
 import pytest
 
-from lecture_utils import tutorial
 from tests.tutorial.answers.hostile import CODE
 from tests.tutorial.answers.right import RIGHT
 from tests.tutorial.answers.wrong import WRONG
@@ -24,7 +26,11 @@ from grading.score import Submission  # isort: skip
 from wrong_answers import WRONG_ANSWERS  # isort: skip
 
 SEEDS = (tutorial.VISIBLE_SEED, 4711, 31337) if ALL else (tutorial.VISIBLE_SEED, 4711)
-MISTAKES = {task: {w.name: w for w in WRONG_ANSWERS if w.cell == task} for task in SOLUTIONS if task != "settings"}
+MISTAKES = {
+    task: {w.name: w for w in WRONG_ANSWERS if w.cell == task}
+    for task in SOLUTIONS
+    if task != "settings"
+}
 SETUP = [cells(SOURCE)[name].source for name in ("setup", "loop")]
 # Wrong settings that only the training shows: see test_grading.py.
 NEEDS_TRAINING = {("settings", "too-slow")}
@@ -36,7 +42,9 @@ def test_an_unusual_right_answer_passes(task, name):
         assert verdict(task, code(task, RIGHT[task][name]), seed) is None
 
 
-@pytest.mark.parametrize("task, name", [case for case in one_of_each(WRONG) if case not in NEEDS_TRAINING])
+@pytest.mark.parametrize(
+    "task, name", [case for case in one_of_each(WRONG) if case not in NEEDS_TRAINING]
+)
 def test_a_wrong_answer_fails_where_the_student_sees_it_and_in_grading(task, name):
     for seed in SEEDS:
         failed = verdict(task, code(task, WRONG[task][name]), seed)
@@ -56,17 +64,34 @@ def test_the_solution_passes_and_the_stub_is_told_that_it_is_one(task):
 
 
 def test_there_are_enough_of_each_kind():
-    assert sum(map(len, WRONG.values())) >= 150 and sum(map(len, RIGHT.values())) >= 60 and len(CODE) >= 40
+    assert (
+        sum(map(len, WRONG.values())) >= 150
+        and sum(map(len, RIGHT.values())) >= 60
+        and len(CODE) >= 40
+    )
     assert set(WRONG) == set(RIGHT) == set(SOLUTIONS)
     assert len(WRONG_ANSWERS) == len({w.name for w in WRONG_ANSWERS}) >= 100
 
 
-HOSTILE = list(CODE) if ALL else ["asserts-emptied", "forged-frame", "false-float", "endless-function", "children", "exit", "sum-is-five"]
+HOSTILE = (
+    list(CODE)
+    if ALL
+    else [
+        "asserts-emptied",
+        "forged-frame",
+        "false-float",
+        "endless-function",
+        "children",
+        "exit",
+        "sum-is-five",
+    ]
+)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_answer_earns_nothing_and_costs_no_honest_one(name, tmp_path, monkeypatch):
-    """Beside an honest answer to task 3 and a wrong one to task 2, unless the hostile code is in their place."""
+    """Beside an honest answer to task 3 and a wrong one to task 2, unless the hostile code is in
+    their place."""
     monkeypatch.chdir(tmp_path)
     task, source = CODE[name]
     answers = {"kl": code("kl", "return mu.sum(dim=-1)"), "likelihood": SOLUTIONS["likelihood"]}
@@ -75,7 +100,9 @@ def test_a_hostile_answer_earns_nothing_and_costs_no_honest_one(name, tmp_path, 
     submitted += [(t, s) for t, s in (answers | ({task: source} if task else {})).items()]
     with Submission(SETUP, submitted) as submission:
         assert submission.verdict(wrong, 1)[0], "points for a wrong answer"
-        assert task is None or submission.verdict("likelihood", 1)[0] is None, "an honest answer lost its points"
+        assert (
+            task is None or submission.verdict("likelihood", 1)[0] is None
+        ), "an honest answer lost its points"
         folder = submission.worker.folder
     assert not list(tmp_path.iterdir())
     assert not folder.startswith(str(COURSE))
@@ -83,8 +110,19 @@ def test_a_hostile_answer_earns_nothing_and_costs_no_honest_one(name, tmp_path, 
 
 def test_the_package_s_answer_earns_nothing_and_helps_the_tasks_behind_it():
     taken = 'gaussian_kl = take("gaussian_kl")'
-    wrapped = "from lecture_utils import objectives\ndef bernoulli_log_likelihood(logits, x):\n    return objectives.bernoulli_log_likelihood(logits, x)"
-    with Submission(SETUP, [("kl", taken), ("likelihood", wrapped), ("elbo", SOLUTIONS["elbo"]), ("sample", SOLUTIONS["sample"])]) as submission:
+    wrapped = (
+        "from lecture_utils import objectives\ndef bernoulli_log_likelihood(logits, x):\n    return"
+        " objectives.bernoulli_log_likelihood(logits, x)"
+    )
+    with Submission(
+        SETUP,
+        [
+            ("kl", taken),
+            ("likelihood", wrapped),
+            ("elbo", SOLUTIONS["elbo"]),
+            ("sample", SOLUTIONS["sample"]),
+        ],
+    ) as submission:
         assert "0 points" in submission.verdict("kl", 5)[0]
         assert "0 points" in submission.verdict("likelihood", 5)[0]
         assert submission.verdict("elbo", 5)[0] is None
@@ -94,7 +132,18 @@ def test_the_package_s_answer_earns_nothing_and_helps_the_tasks_behind_it():
 def test_a_mistake_costs_its_own_points_and_a_helper_in_another_cell_costs_none():
     wrong_kl = code("kl", "return -mu.sum(dim=-1)") + "\n\ndef helper(t):\n    return t.sum(dim=-1)"
     uses_it = code("likelihood", "return helper(x * logits - F.softplus(logits))")
-    with Submission(SETUP, [("sample", SOLUTIONS["sample"]), ("kl", wrong_kl), ("likelihood", uses_it), ("elbo", SOLUTIONS["elbo"]),
-                            ("distance", SOLUTIONS["distance"])]) as submission:
-        verdicts = {task: submission.verdict(task, 3)[0] for task in ("sample", "kl", "likelihood", "elbo", "distance")}
+    with Submission(
+        SETUP,
+        [
+            ("sample", SOLUTIONS["sample"]),
+            ("kl", wrong_kl),
+            ("likelihood", uses_it),
+            ("elbo", SOLUTIONS["elbo"]),
+            ("distance", SOLUTIONS["distance"]),
+        ],
+    ) as submission:
+        verdicts = {
+            task: submission.verdict(task, 3)[0]
+            for task in ("sample", "kl", "likelihood", "elbo", "distance")
+        }
     assert [task for task, failed in verdicts.items() if failed] == ["kl"]

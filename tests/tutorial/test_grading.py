@@ -1,4 +1,5 @@
-"""Tutorial 7 through nbgrader: the lecturers' commands, damaged and hostile submissions, what a browser is shown."""
+"""Tutorial 7 through nbgrader: the lecturers' commands, damaged and hostile submissions, what a
+browser is shown."""
 
 import contextlib
 import csv
@@ -29,9 +30,14 @@ HONEST = {n: p for n, p in POINTS.items() if n not in BY_HAND}
 def scores(course):
     """{student: {cell: automatic points, None where a person has to look}} from the gradebook."""
     from nbgrader.api import Gradebook
+
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
-        return {submission.student.id: {g.name: g.auto_score for notebook in submission.notebooks for g in notebook.grades}
-                for submission in gradebook.assignment_submissions("tutorial_7")}
+        return {
+            submission.student.id: {
+                g.name: g.auto_score for notebook in submission.notebooks for g in notebook.grades
+            }
+            for submission in gradebook.assignment_submissions("tutorial_7")
+        }
 
 
 def test_the_solution_earns_full_marks_and_raises_no_warning(graded):
@@ -46,7 +52,10 @@ def test_each_student_gets_what_their_code_deserves_whoever_stands_before_them(g
     wanted = graded.students[student][1]
     printed = "\n".join(graded.printed.values())
     if wanted is None:
-        assert f"There was an error processing assignment 'tutorial_7' for student '{student}'" in printed
+        assert (
+            f"There was an error processing assignment 'tutorial_7' for student '{student}'"
+            in printed
+        )
     elif student != "ada":
         earned = scores(graded.course)[student]
         assert {n: p for n, p in earned.items() if p} == wanted
@@ -61,7 +70,9 @@ def test_what_was_changed_or_deleted_is_noted(graded):
 
 
 def cells_text(course, student):
-    return "\n".join(c.source for c in nbformat.read(course / "autograded" / student / NAME, as_version=4).cells)
+    return "\n".join(
+        c.source for c in nbformat.read(course / "autograded" / student / NAME, as_version=4).cells
+    )
 
 
 def test_a_written_answer_arrives_as_it_was_written(graded):
@@ -69,26 +80,43 @@ def test_a_written_answer_arrives_as_it_was_written(graded):
 
 
 def test_settings_that_are_too_slow_miss_the_target(graded):
-    (output,) = [o.text for o in cells(graded.course / "autograded" / "idle" / NAME)["target_checks"].outputs if "text" in o]
+    (output,) = [
+        o.text
+        for o in cells(graded.course / "autograded" / "idle" / NAME)["target_checks"].outputs
+        if "text" in o
+    ]
     assert "hardly learned" in output
 
 
 def test_marks_tell_a_zero_from_what_was_not_graded(graded):
     table = {row["student"]: row for row in csv.DictReader((graded.course / "marks.csv").open())}
-    assert table["absent"]["state"] == "nothing handed in" and table["garbled"]["state"] == "not graded"
-    assert table["ada"]["state"] == "written answers not graded" and float(table["ada"]["points"]) == 90
-    assert table["zoe"]["state"] in ("graded", "written answers not graded") and table["muddled"]["look_at"] == "yes"
+    assert (
+        table["absent"]["state"] == "nothing handed in"
+        and table["garbled"]["state"] == "not graded"
+    )
+    assert (
+        table["ada"]["state"] == "written answers not graded"
+        and float(table["ada"]["points"]) == 90
+    )
+    assert (
+        table["zoe"]["state"] in ("graded", "written answers not graded")
+        and table["muddled"]["look_at"] == "yes"
+    )
 
 
 def test_late_work_loses_points_and_a_new_one_is_graded_anew(graded, tmp_path):
     content = graded.students["zoe"][0]
     with zipfile.ZipFile(tmp_path / "again.zip", "w") as archive:
-        archive.writestr(zipfile.ZipInfo("zoe/tutorial_7.ipynb", (2027, 2, 2, 12, 0, 0)), content + b"\n")
+        archive.writestr(
+            zipfile.ZipInfo("zoe/tutorial_7.ipynb", (2027, 2, 2, 12, 0, 0)), content + b"\n"
+        )
     done = shell(f"{sys.executable} grading/collect.py {tmp_path / 'again.zip'}", graded.course)
     assert "handed in again" in done.stdout
     shell("nbgrader autograde tutorial_7 --student=zoe", graded.course)
     shell(f"{sys.executable} grading/marks.py", graded.course)
-    row = next(r for r in csv.DictReader((graded.course / "marks.csv").open()) if r["student"] == "zoe")
+    row = next(
+        r for r in csv.DictReader((graded.course / "marks.csv").open()) if r["student"] == "zoe"
+    )
     assert float(row["late"]) == pytest.approx(-0.2 * 24)  # two days begun
     shell("nbgrader autograde tutorial_7 --student=zoe --force", graded.course)
     assert scores(graded.course)["zoe"]["kl_checks"] == 8
@@ -96,12 +124,27 @@ def test_late_work_loses_points_and_a_new_one_is_graded_anew(graded, tmp_path):
 
 # --- Collecting
 
+
 def test_names_of_learning_platforms():
-    read = {path: collecting.student_of(path) for path in (
-        "x/Ada Lovelace_4711_assignsubmission_file_/tutorial_7.ipynb", "x/lovelaceada_LATE_4711_99_tutorial_7-2.ipynb",
-        "submitted/judy/tutorial_7.ipynb", "alice_4711_file_tutorial_7.ipynb", "tutorial_7.ipynb",
-        "Zoë <script>_12_assignsubmission_file_/a.ipynb")}
-    assert list(read.values()) == ["ada_lovelace_4711", "lovelaceada_4711", "judy", "alice_4711_file", None, "zoe_script_12"]
+    read = {
+        path: collecting.student_of(path)
+        for path in (
+            "x/Ada Lovelace_4711_assignsubmission_file_/tutorial_7.ipynb",
+            "x/lovelaceada_LATE_4711_99_tutorial_7-2.ipynb",
+            "submitted/judy/tutorial_7.ipynb",
+            "alice_4711_file_tutorial_7.ipynb",
+            "tutorial_7.ipynb",
+            "Zoë <script>_12_assignsubmission_file_/a.ipynb",
+        )
+    }
+    assert list(read.values()) == [
+        "ada_lovelace_4711",
+        "lovelaceada_4711",
+        "judy",
+        "alice_4711_file",
+        None,
+        "zoe_script_12",
+    ]
 
 
 def test_nothing_that_is_damaged_costs_anybody_else(tmp_path):
@@ -116,23 +159,41 @@ def test_nothing_that_is_damaged_costs_anybody_else(tmp_path):
         archive.writestr("carol/tutorial_7 (2).ipynb", good + b" ")
         archive.writestr("../../outside/tutorial_7.ipynb", good)
         archive.writestr("tutorial_7.ipynb", good)
-    messages, problems = collecting.collect([tmp_path / "all.zip", tmp_path / "absent.zip"], tmp_path / "course")
-    assert sorted(p.name for p in (tmp_path / "course" / "submitted").iterdir()) == ["all", "carol", "dora", "outside"]
+    messages, problems = collecting.collect(
+        [tmp_path / "all.zip", tmp_path / "absent.zip"], tmp_path / "course"
+    )
+    assert sorted(p.name for p in (tmp_path / "course" / "submitted").iterdir()) == [
+        "all",
+        "carol",
+        "dora",
+        "outside",
+    ]
     assert any("carol: 2 notebooks; the newest was taken" in m for m in messages)
-    assert any("broken.zip: the archive is damaged" in p for p in problems) and any("absent.zip" in p for p in problems)
+    assert any("broken.zip: the archive is damaged" in p for p in problems) and any(
+        "absent.zip" in p for p in problems
+    )
     assert len(problems) == 2 and not (tmp_path / "outside").exists()
 
 
 # --- Damaged notebooks
 
+
 @pytest.fixture(scope="module")
 def handed_out(graded):
     from nbgrader.api import Gradebook
+
     with Gradebook(f"sqlite:///{graded.course / 'gradebook.db'}") as gradebook:
         return _handed_out(gradebook.find_notebook("tutorial_7", "tutorial_7"))
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS if ALL else ["split-answer", "split-text", "ids-a-list", "cell-without-source", "widget-state"])
+@pytest.mark.parametrize(
+    "name",
+    (
+        NOTEBOOKS
+        if ALL
+        else ["split-answer", "split-text", "ids-a-list", "cell-without-source", "widget-state"]
+    ),
+)
 def test_any_damaged_notebook_is_repaired_or_refused(name, handed_out):
     from nbgrader.nbgraderformat import MetadataValidator
 
@@ -142,27 +203,55 @@ def test_any_damaged_notebook_is_repaired_or_refused(name, handed_out):
         return  # nbgrader refuses it, and names it at the end: see the student `garbled`
     kept, _ = repaired(book["cells"], handed_out)
     found = [c.metadata.nbgrader.grade_id for c in kept if "nbgrader" in c.metadata]
-    assert len(found) == len(set(found)) and set(found) >= {n for n in POINTS}
+    assert len(found) == len(set(found)) and set(found) >= set(POINTS)
     notebook = nbformat.v4.new_notebook(cells=kept)
     MetadataValidator().validate_nb(notebook)
-    text = json.dumps([markdown(c.source) if c.cell_type == "markdown" else outputs(c.outputs) for c in kept])
-    for part in ("<script", "<img", "<svg", "<iframe", "<style", "<meta", "javascript:", "onerror=\\\"" if "<img" in text else "<x"):
+    text = json.dumps(
+        [markdown(c.source) if c.cell_type == "markdown" else outputs(c.outputs) for c in kept]
+    )
+    for part in (
+        "<script",
+        "<img",
+        "<svg",
+        "<iframe",
+        "<style",
+        "<meta",
+        "javascript:",
+        'onerror=\\"' if "<img" in text else "<x",
+    ):
         assert part not in text
 
 
 # --- What a browser runs
 
+
 @contextlib.contextmanager
 def formgrader(course):
-    """The address of a Jupyter server with the formgrader, as a lecturer starts it in the course root."""
+    """The address of a Jupyter server with the formgrader, as a lecturer starts it in the course
+    root."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root", f"--port={port}", "--IdentityProvider.token=",
-               "--ServerApp.password=", "--ServerApp.disable_check_xsrf=True",
-               "--ServerApp.jpserver_extensions={'nbgrader.server_extensions.formgrader': True}"]
-    process = subprocess.Popen(command, cwd=course, env=environment() | {"JUPYTER_CONFIG_DIR": str(course)},
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "jupyter",
+        "server",
+        "--no-browser",
+        "--allow-root",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
+        "--ServerApp.disable_check_xsrf=True",
+        "--ServerApp.jpserver_extensions={'nbgrader.server_extensions.formgrader': True}",
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=course,
+        env=environment() | {"JUPYTER_CONFIG_DIR": str(course)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -186,7 +275,9 @@ def test_no_script_of_a_submission_runs_in_the_formgrader_or_the_feedback(graded
     unsafe, _ = HTMLExporter().from_filename(str(graded.course / "submitted" / "mallory" / NAME))
     (graded.course / "unsafe.html").write_text(unsafe)
     with sync_playwright() as playwright, formgrader(graded.course) as address:
-        options = {"executable_path": "/usr/bin/chromium"} if os.path.exists("/usr/bin/chromium") else {}
+        options = (
+            {"executable_path": "/usr/bin/chromium"} if os.path.exists("/usr/bin/chromium") else {}
+        )
         browser = playwright.chromium.launch(args=["--no-sandbox"], **options)
         page = browser.new_page()
 
@@ -197,7 +288,9 @@ def test_no_script_of_a_submission_runs_in_the_formgrader_or_the_feedback(graded
 
         assert ran("/files/unsafe.html"), "the probes themselves do not work"
         assert not ran(f"/formgrader/submissions/{submission}/")
-        assert "Noted" not in page.content() or PROBE not in page.evaluate("[...document.scripts].map(s => s.text).join()")
+        assert "Noted" not in page.content() or PROBE not in page.evaluate(
+            "[...document.scripts].map(s => s.text).join()"
+        )
         assert "An answer." in page.inner_text("body")
         assert not ran("/files/feedback/mallory/tutorial_7/tutorial_7.html")
         browser.close()

@@ -3,14 +3,15 @@
 import re
 import shutil
 
+from lecture_utils import tutorial
+
 import nbformat
 
-from lecture_utils import tutorial
 from tests.tutorial.cases import BY_HAND, COURSE, POINTS, RELEASE, SOURCE, STUBBED, cells, notebook
 from tests.tutorial.classroom import course_copy, shell
 
-
 # --- What students get
+
 
 def test_the_release_is_what_nbgrader_makes_of_the_source(tmp_path):
     course = course_copy(tmp_path / "course")
@@ -19,9 +20,15 @@ def test_the_release_is_what_nbgrader_makes_of_the_source(tmp_path):
 
     def release(root):
         files = (p.relative_to(root) for p in (root / "release").rglob("*") if p.is_file())
-        return {file: (root / file).read_bytes() for file in files if ".ipynb_checkpoints" not in file.parts}
+        return {
+            file: (root / file).read_bytes()
+            for file in files
+            if ".ipynb_checkpoints" not in file.parts
+        }
 
-    assert release(course) == release(COURSE), "The release is not what the source generates: run `make tutorial`."
+    assert release(course) == release(
+        COURSE
+    ), "The release is not what the source generates: run `make tutorial`."
 
 
 def test_the_release_gives_nothing_away():
@@ -32,13 +39,21 @@ def test_the_release_gives_nothing_away():
     region = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", flags=re.S)
     regions = [found for cell in source.cells for found in region.findall(cell.source)]
     lines = [line.strip() for region in regions for line in region.strip().split("\n")]
-    assert len(regions) == sum(cell.source.count(STUBBED) for cell in release.cells if cell.cell_type == "code") >= 15
+    assert (
+        len(regions)
+        == sum(cell.source.count(STUBBED) for cell in release.cells if cell.cell_type == "code")
+        >= 15
+    )
     assert not [line for line in lines if len(line) > 8 and line in text]
     assert not any(cell.get("outputs") for cell in release.cells)
 
 
 def test_students_take_nothing_from_the_package_but_data_pictures_and_checks():
-    text = "\n".join(cell.source for cell in nbformat.read(RELEASE, as_version=4).cells if cell.cell_type == "code")
+    text = "\n".join(
+        cell.source
+        for cell in nbformat.read(RELEASE, as_version=4).cells
+        if cell.cell_type == "code"
+    )
     imports = re.findall(r"^ *(?:from|import) (?:lecture_utils|nbgrader)\S*", text, flags=re.M)
     assert imports == [f"from lecture_utils.{name}" for name in ("data", "plotting", "tutorial")]
     assert "open(" not in text and "http" not in text
@@ -46,7 +61,11 @@ def test_students_take_nothing_from_the_package_but_data_pictures_and_checks():
 
 def test_no_link_needs_another_file():
     """The release is handed out alone."""
-    text = "\n".join(cell.source for cell in nbformat.read(RELEASE, as_version=4).cells if cell.cell_type == "markdown")
+    text = "\n".join(
+        cell.source
+        for cell in nbformat.read(RELEASE, as_version=4).cells
+        if cell.cell_type == "markdown"
+    )
     assert not re.findall(r"\]\((?!#|https?:)", text)
 
 
@@ -56,7 +75,9 @@ def test_headings_and_lecturers_page_state_the_points_of_the_notebook():
     assert {name: int(points) for name, points, _ in rows} == {n: p for n, p in POINTS.items() if p}
     assert {name for name, _, how in rows if how == "by hand"} == BY_HAND
     assert sum(POINTS.values()) == 100 and "100 points" in page
-    text = "\n".join(c.source for c in nbformat.read(SOURCE, as_version=4).cells if c.cell_type == "markdown")
+    text = "\n".join(
+        c.source for c in nbformat.read(SOURCE, as_version=4).cells if c.cell_type == "markdown"
+    )
     in_headings = re.findall(r"^#+ .*\(([\d +]+) points\)$", text, flags=re.M)
     assert sum(int(n) for heading in in_headings for n in heading.split("+")) == 100
 
@@ -64,7 +85,9 @@ def test_headings_and_lecturers_page_state_the_points_of_the_notebook():
 def test_nbgrader_cells_are_well_formed():
     for name, cell in cells(SOURCE).items():
         assert cell.id == name
-    assert {n.removesuffix("_checks") for n in cells(SOURCE) if n.endswith("_checks")} == set(tutorial.TASKS) - {"settings"} | {"target"}
+    assert {n.removesuffix("_checks") for n in cells(SOURCE) if n.endswith("_checks")} == set(
+        tutorial.TASKS
+    ) - {"settings"} | {"target"}
 
 
 def test_an_unfinished_notebook_runs_to_its_end(tmp_path):

@@ -1,6 +1,8 @@
-"""Put what a learning platform hands out under submitted/STUDENT/tutorial_7/, each student's newest notebook, nobody lost.
+"""Put what a learning platform hands out under submitted/STUDENT/tutorial_7/, each student's
+newest notebook, nobody lost.
 
-usage: python grading/collect.py DOWNLOADED...     (files, folders or zip archives; run in the course root)
+usage: python grading/collect.py DOWNLOADED...     (files, folders or zip archives; run in the
+course root)
 
 Read are the names that Moodle, Canvas and plain folders give:
     Ada Lovelace_4711_assignsubmission_file_/tutorial_7.ipynb     Moodle: student ada_lovelace_4711
@@ -14,7 +16,7 @@ import re
 import sys
 import unicodedata
 import zipfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -37,7 +39,8 @@ class Found(NamedTuple):
 
 
 def student_of(path: str) -> str | None:
-    """Return the student's name in the gradebook, read from the path of a notebook; None if there is none in it."""
+    """Return the student's name in the gradebook, read from the path of a notebook; None if there
+    is none in it."""
     parts = PurePosixPath(path).parts
     for part in reversed(parts[:-1]):
         if match := MOODLE.match(part):
@@ -46,19 +49,25 @@ def student_of(path: str) -> str | None:
         return plain(f"{match['name']}_{match['id']}")
     if (match := PLAIN.match(parts[-1])) and match["name"].lower() not in ("copy of", "solution"):
         return plain(match["name"])
-    folders = [part for part in parts[:-1] if part not in (NAME, "submitted", "archive", "downloaded", ".", "/")]
+    folders = [
+        part
+        for part in parts[:-1]
+        if part not in (NAME, "submitted", "archive", "downloaded", ".", "/")
+    ]
     return plain(folders[-1]) if folders else None
 
 
 def plain(name: str) -> str:
-    """Return a name that is safe as a folder and on a web page: letters without accents, digits, _ and -."""
+    """Return a name that is safe as a folder and on a web page: letters without accents, digits, _
+    and -."""
     text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     text = re.sub(r"[^A-Za-z0-9-]+", "_", text).strip("_-").lower()
     return text or "unnamed_" + name.encode().hex()[:12]
 
 
 def notebooks(path: Path, problems: list[str]):
-    """Yield each notebook in a file, folder or archive; what cannot be read becomes a line in `problems`."""
+    """Yield each notebook in a file, folder or archive; what cannot be read becomes a line in
+    `problems`."""
     if path.is_dir():
         for inner in sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink()):
             yield from _from_file(inner, str(inner.relative_to(path.parent)), problems)
@@ -74,7 +83,7 @@ def _from_file(path, name, problems):
     except OSError as error:
         problems.append(f"{name}: cannot be read ({error.strerror})")
         return
-    when = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+    when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     if path.suffix == ".ipynb":
         yield from _notebook(name, when, content, problems)
     elif path.suffix == ".zip":
@@ -87,13 +96,27 @@ def _from_archive(content, name, problems, depth):
             inside = str(PurePosixPath(name).with_suffix(""))
             for entry in archive.infolist():
                 yield from _from_entry(archive, entry, inside, problems, depth)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        problems.append(f"{name}: the archive is damaged ({error}); ask for it again, or unpack by hand what can be unpacked")
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        problems.append(
+            f"{name}: the archive is damaged ({error}); ask for it again, or unpack by hand what"
+            " can be unpacked"
+        )
 
 
 def _from_entry(archive, entry, inside, problems, depth):
     path = f"{inside}/{entry.filename}"
-    if entry.is_dir() or not entry.filename.endswith((".ipynb", ".zip")) or "__MACOSX" in entry.filename:
+    if (
+        entry.is_dir()
+        or not entry.filename.endswith((".ipynb", ".zip"))
+        or "__MACOSX" in entry.filename
+    ):
         return
     if entry.file_size > MOST_BYTES and entry.filename.endswith(".ipynb"):
         problems.append(f"{path}: larger than 50 MB; not collected")
@@ -107,7 +130,7 @@ def _from_entry(archive, entry, inside, problems, depth):
         if depth < MOST_DEPTH:
             yield from _from_archive(content, path, problems, depth + 1)
         return
-    yield from _notebook(path, datetime(*entry.date_time, tzinfo=timezone.utc), content, problems)
+    yield from _notebook(path, datetime(*entry.date_time, tzinfo=UTC), content, problems)
 
 
 def _notebook(name, when, content, problems):
@@ -115,7 +138,10 @@ def _notebook(name, when, content, problems):
         return
     student = student_of(name)
     if student is None:
-        problems.append(f"{name}: whose is it? Put it into a folder with the student's name, or begin its name with it")
+        problems.append(
+            f"{name}: whose is it? Put it into a folder with the student's name, or begin its name"
+            " with it"
+        )
     elif len(content) > MOST_BYTES:
         problems.append(f"{name}: larger than 50 MB; not collected")
     else:
@@ -126,11 +152,17 @@ def newest(found: list[Found], messages: list[str]) -> dict[str, Found]:
     """Return each student's newest notebook; say which others there were."""
     chosen = {}
     for student in sorted({f.student for f in found}):
-        own = sorted((f for f in found if f.student == student), key=lambda f: (f.when, _number(f.path), f.path))
+        own = sorted(
+            (f for f in found if f.student == student),
+            key=lambda f: (f.when, _number(f.path), f.path),
+        )
         chosen[student] = own[-1]
         others = [f for f in own[:-1] if f.content != own[-1].content]
         if others:
-            messages.append(f"{student}: {len(others) + 1} notebooks; the newest was taken, {own[-1].path}, not {', '.join(f.path for f in others)}")
+            messages.append(
+                f"{student}: {len(others) + 1} notebooks; the newest was taken, {own[-1].path}, not"
+                f" {', '.join(f.path for f in others)}"
+            )
     return chosen
 
 
@@ -141,12 +173,17 @@ def _number(path):
 
 
 def place(found: Found, root: Path) -> str:
-    """Write a notebook and its time under submitted/; return what was done: new, resubmitted, same or older."""
+    """Write a notebook and its time under submitted/; return what was done: new, resubmitted, same
+    or older."""
     folder = root / "submitted" / found.student / NAME
     target, stamp = folder / f"{NAME}.ipynb", folder / "timestamp.txt"
     done = "new"
     if target.exists():
-        before = datetime.fromisoformat(stamp.read_text().strip()) if stamp.exists() else datetime.min.replace(tzinfo=timezone.utc)
+        before = (
+            datetime.fromisoformat(stamp.read_text().strip())
+            if stamp.exists()
+            else datetime.min.replace(tzinfo=UTC)
+        )
         if target.read_bytes() == found.content:
             return "same"
         if found.when <= before:
@@ -159,7 +196,8 @@ def place(found: Found, root: Path) -> str:
 
 
 def collect(paths: list[Path], root: Path) -> tuple[list[str], list[str]]:
-    """Collect everything in `paths` into `root`; return what was done and what could not be, one line each."""
+    """Collect everything in `paths` into `root`; return what was done and what could not be, one
+    line each."""
     problems, messages = [], []
     found = [f for path in paths for f in notebooks(path, problems)]
     count = dict.fromkeys(("new", "resubmitted", "same", "older"), 0)
@@ -167,15 +205,23 @@ def collect(paths: list[Path], root: Path) -> tuple[list[str], list[str]]:
         done = place(chosen, root)
         count[done] += 1
         if done in ("resubmitted", "older"):
-            what = "handed in again; it will be graded anew" if done == "resubmitted" else "is older than what is there; left as it was"
+            what = (
+                "handed in again; it will be graded anew"
+                if done == "resubmitted"
+                else "is older than what is there; left as it was"
+            )
             messages.append(f"{student}: {chosen.path} {what}")
-    messages.append(f"{count['new']} new, {count['resubmitted']} handed in again, {count['same']} as before, {count['older']} older: "
-                    f"{len({f.student for f in found})} students in all.")
+    messages.append(
+        f"{count['new']} new, {count['resubmitted']} handed in again, {count['same']} as before,"
+        f" {count['older']} older: {len({f.student for f in found})} students in all."
+    )
     return messages, problems
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("downloaded", nargs="+", type=Path)
     arguments = parser.parse_args()
     if not Path("nbgrader_config.py").exists():

@@ -1,6 +1,8 @@
-"""Make a graded notebook safe to show: in the formgrader, which runs with the lecturer's rights, and in the feedback.
+"""Make a graded notebook safe to show: in the formgrader, which runs with the lecturer's rights,
+and in the feedback.
 
-Only what is known to be harmless is kept. Of outputs: text and pictures. Of Markdown: what cannot become a tag or a
+Only what is known to be harmless is kept. Of outputs: text and pictures. Of Markdown: what cannot
+become a tag or a
 script. `nbconvert` escapes the rest itself: code, printed text, tracebacks.
 """
 
@@ -32,7 +34,8 @@ class Harmless(NbGraderPreprocessor):
 
 
 def markdown(text):
-    """Return Markdown in which no tag, no entity and no script address is left; formulas mean what they meant."""
+    """Return Markdown in which no tag, no entity and no script address is left; formulas mean what
+    they meant."""
     text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text)  # behind a space, a browser reads no tag
     text = re.sub(r"&(?=[#A-Za-z])", "& ", text)  # no colon spelt as an entity
     text = re.sub(r"(?i)\b(javascript|vbscript|data|file)\s*:", r"\1 :", text)
@@ -67,8 +70,12 @@ def _output(output):
     if kind == "error":
         lines = output.get("traceback")
         lines = [_text(line)[:1000] for line in lines[-50:]] if isinstance(lines, list) else []
-        return NotebookNode(output_type="error", ename=_text(output.get("ename"))[:100],
-                            evalue=_text(output.get("evalue"))[:1000], traceback=lines)
+        return NotebookNode(
+            output_type="error",
+            ename=_text(output.get("ename"))[:100],
+            evalue=_text(output.get("evalue"))[:1000],
+            traceback=lines,
+        )
     if kind in ("display_data", "execute_result") and isinstance(output.get("data"), dict):
         data = _data(output["data"])
         return NotebookNode(output_type="display_data", metadata={}, data=data) if data else None

@@ -2,7 +2,8 @@
 
 usage: python grading/marks.py [--students LIST.txt] [--to marks.csv]     (run in the course root)
 
-LIST.txt names all students of the course, one a line, as they stand under submitted/: who handed in nothing has a row too.
+LIST.txt names all students of the course, one a line, as they stand under submitted/: who handed
+in nothing has a row too.
 """
 
 import argparse
@@ -21,36 +22,51 @@ def rows(root: Path, listed: list[str]):
     with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as gradebook:
         most = gradebook.find_assignment(NAME).max_score
         graded = {s.student.id: s for s in gradebook.assignment_submissions(NAME)}
-        handed_in = {path.parent.parent.name for path in (root / "submitted").glob(f"*/{NAME}/*.ipynb")}
+        handed_in = {
+            path.parent.parent.name for path in (root / "submitted").glob(f"*/{NAME}/*.ipynb")
+        }
         for student in sorted(handed_in | set(graded) | set(listed)):
             submission = graded.get(student)
             row = dict.fromkeys(COLUMNS, "") | {"student": student, "of": f"{most:g}"}
             if student not in handed_in and submission is None:
                 yield row | {"state": "nothing handed in"}
-            elif submission is None or not (root / "autograded" / student / NAME / f"{NAME}.ipynb").exists():
+            elif (
+                submission is None
+                or not (root / "autograded" / student / NAME / f"{NAME}.ipynb").exists()
+            ):
                 yield row | {"state": "not graded"}
             else:
                 yield row | _graded(submission, root, student)
 
 
 def _graded(submission, root, student):
-    waiting = any(grade.needs_manual_grade for notebook in submission.notebooks for grade in notebook.grades)
+    waiting = any(
+        grade.needs_manual_grade for notebook in submission.notebooks for grade in notebook.grades
+    )
     late = submission.late_submission_penalty or 0
     text = (root / "autograded" / student / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8")
-    row = {"points": f"{submission.score:g}", "late": f"{-late:g}" if late else "0", "handed_in": submission.timestamp or "",
-           "look_at": "yes" if "**Noted while grading**" in text else ""}
+    row = {
+        "points": f"{submission.score:g}",
+        "late": f"{-late:g}" if late else "0",
+        "handed_in": submission.timestamp or "",
+        "look_at": "yes" if "**Noted while grading**" in text else "",
+    }
     if waiting:
         return row | {"state": "written answers not graded"}
     return row | {"state": "graded", "mark": f"{max(0, submission.score - late):g}"}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--students", type=Path)
     parser.add_argument("--to", type=Path, default=Path("marks.csv"))
     arguments = parser.parse_args()
     if not Path("gradebook.db").exists():
-        sys.exit("Run this in the course root, behind nbgrader autograde: there is no gradebook.db here.")
+        sys.exit(
+            "Run this in the course root, behind nbgrader autograde: there is no gradebook.db here."
+        )
     if arguments.students and not arguments.students.exists():
         sys.exit(f"{arguments.students}: there is no such file.")
     listed = arguments.students.read_text().split() if arguments.students else []
@@ -59,7 +75,10 @@ def main():
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(table)
-    states = {state: sum(row["state"] == state for row in table) for state in sorted({row["state"] for row in table})}
+    states = {
+        state: sum(row["state"] == state for row in table)
+        for state in sorted({row["state"] for row in table})
+    }
     print(f"{arguments.to}: " + ", ".join(f"{n} {state}" for state, n in states.items()))
 
 

@@ -1,7 +1,10 @@
-"""Bring a submission back to the cells that were handed out, whatever happened to them, so that it can be graded.
+"""Bring a submission back to the cells that were handed out, whatever happened to them, so that it
+can be graded.
 
-nbgrader stops grading the whole class at a cell whose metadata it does not understand. Here the metadata of a submission
-decides one thing only: which cell is the answer to which task. All else is taken from the gradebook.
+nbgrader stops grading the whole class at a cell whose metadata it does not understand. Here the
+metadata of a submission
+decides one thing only: which cell is the answer to which task. All else is taken from the
+gradebook.
 """
 
 import re
@@ -11,20 +14,28 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 NOTES = "notes_for_the_grader"  # key in the notebook's metadata: what a person should look at
-# How an answer is found whose cell has lost its metadata: what stands in the cell, or in the one above it.
+# How an answer is found whose cell has lost its metadata: what stands in the cell, or in the one
+# above it.
 QUESTIONS = {"claims": "**A.**", "generating": "**B.**"}
 
 
 class Repair(NbGraderPreprocessor):
-    """Give every cell its handed-out metadata; put back what was changed or deleted; note what a person should see."""
+    """Give every cell its handed-out metadata; put back what was changed or deleted; note what a
+    person should see."""
 
     def preprocess(self, nb, resources):
         about = resources["nbgrader"]
         with Gradebook(about["db_url"]) as gradebook:
-            handed_out = _handed_out(gradebook.find_notebook(about["notebook"], about["assignment"]))
+            handed_out = _handed_out(
+                gradebook.find_notebook(about["notebook"], about["assignment"])
+            )
         nb.cells, notes = repaired(nb.cells, handed_out)
-        nb.metadata = NotebookNode({NOTES: notes, "kernelspec": {
-            "display_name": "Python 3", "language": "python", "name": "python3"}})
+        nb.metadata = NotebookNode(
+            {
+                NOTES: notes,
+                "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            }
+        )
         nb.nbformat, nb.nbformat_minor = 4, 5
         for note in notes:
             self.log.warning("%s: %s", about["student"], note)
@@ -35,9 +46,18 @@ def _handed_out(notebook):
     """Return {name: what the gradebook knows of the cell}, in the order of the notebook."""
     points = {cell.name: cell.max_score for cell in notebook.grade_cells}
     solutions = {cell.name for cell in notebook.solution_cells}
-    return {cell.name: NotebookNode(
-        name=cell.name, cell_type=cell.cell_type, source=cell.source, locked=cell.locked, checksum=cell.checksum,
-        points=points.get(cell.name), solution=cell.name in solutions) for cell in notebook.source_cells}
+    return {
+        cell.name: NotebookNode(
+            name=cell.name,
+            cell_type=cell.cell_type,
+            source=cell.source,
+            locked=cell.locked,
+            checksum=cell.checksum,
+            points=points.get(cell.name),
+            solution=cell.name in solutions,
+        )
+        for cell in notebook.source_cells
+    }
 
 
 def repaired(cells, handed_out):
@@ -53,9 +73,13 @@ def repaired(cells, handed_out):
             kept.append(_as_handed_out(cell, known, notes))
             seen[name] = kept[-1]
         elif known.solution and known.cell_type == "markdown":
-            if cell["source"].strip() not in seen[name].source:  # a text cut in two is one text again
+            if (
+                cell["source"].strip() not in seen[name].source
+            ):  # a text cut in two is one text again
                 seen[name].source = f"{seen[name].source}\n\n{cell['source']}"
-                notes.append(f"The answer {name} stood in more than one cell; the parts were joined.")
+                notes.append(
+                    f"The answer {name} stood in more than one cell; the parts were joined."
+                )
         elif known.solution:  # a second piece of an answer runs where it stands
             kept.append(_fresh("code", cell["source"], cell["outputs"]))
     _put_back(kept, handed_out, notes)
@@ -72,14 +96,19 @@ def _plain(cell):
     outputs = cell.get("outputs")
     metadata = cell.get("metadata")
     nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    return {"cell_type": "code" if cell.get("cell_type") == "code" else "markdown",
-            "source": source if isinstance(source, str) else "", "id": cell.get("id"),
-            "grade_id": nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None,
-            "outputs": outputs if isinstance(outputs, list) else []}
+    return {
+        "cell_type": "code" if cell.get("cell_type") == "code" else "markdown",
+        "source": source if isinstance(source, str) else "",
+        "id": cell.get("id"),
+        "grade_id": nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None,
+        "outputs": outputs if isinstance(outputs, list) else [],
+    }
 
 
 def _names(cells, handed_out):
-    """Which handed-out cell each cell is: by its metadata, else by its id, else by what stands in it."""
+    """Which handed-out cell each cell is: by its metadata, else by its id, else by what stands in
+    it."""
+
     def known(value):
         return value if isinstance(value, str) and value in handed_out else None
 
@@ -115,14 +144,22 @@ def _fresh(cell_type, source, outputs=()):
 
 
 def _as_handed_out(cell, known, notes):
-    """The submitted cell with the handed-out metadata, and source where students may not change it."""
+    """The submitted cell with the handed-out metadata, and source where students may not change
+    it."""
     source = cell["source"] if known.solution else known.source
     if source.strip() != cell["source"].strip():
         notes.append(f"The cell {known.name} was changed; it was put back.")
     fresh = _fresh(known.cell_type, source, cell["outputs"])
     fresh.metadata.nbgrader = NotebookNode(
-        grade_id=known.name, grade=known.points is not None, solution=known.solution, locked=known.locked, task=False,
-        schema_version=3, cell_type=known.cell_type, checksum=known.checksum)
+        grade_id=known.name,
+        grade=known.points is not None,
+        solution=known.solution,
+        locked=known.locked,
+        task=False,
+        schema_version=3,
+        cell_type=known.cell_type,
+        checksum=known.checksum,
+    )
     if known.points is not None:
         fresh.metadata.nbgrader.points = known.points
     return fresh
@@ -132,11 +169,18 @@ def _put_back(kept, handed_out, notes):
     """Insert the handed-out cells that are missing, each behind the one that it followed."""
     position = 0
     for name, known in handed_out.items():
-        here = [i for i, cell in enumerate(kept) if cell.metadata.get("nbgrader", {}).get("grade_id") == name]
+        here = [
+            i
+            for i, cell in enumerate(kept)
+            if cell.metadata.get("nbgrader", {}).get("grade_id") == name
+        ]
         if here:
             position = here[0] + 1
-        elif known.points is not None or not known.solution:  # a missing answer to a task stays missing
-            kept.insert(position, _as_handed_out(
-                {"source": known.source, "outputs": []}, known, notes))
+        elif (
+            known.points is not None or not known.solution
+        ):  # a missing answer to a task stays missing
+            kept.insert(
+                position, _as_handed_out({"source": known.source, "outputs": []}, known, notes)
+            )
             notes.append(f"The cell {name} was deleted; it was put back.")
             position += 1

@@ -1,6 +1,8 @@
-"""Decide the points of a submission. The student's code runs in worker.py, a process apart; here its numbers are compared.
+"""Decide the points of a submission. The student's code runs in worker.py, a process apart; here
+its numbers are compared.
 
-No cell of a submission runs in this process, nothing it prints or writes counts, and its numbers come back as safetensors,
+No cell of a submission runs in this process, nothing it prints or writes counts, and its numbers
+come back as safetensors,
 which hold arrays and no code.
 """
 
@@ -24,35 +26,65 @@ from traitlets import List, Unicode
 from grading.repair import NOTES
 
 WORKER = Path(__file__).with_name("worker.py")
-RUN_FIRST = ("setup", "loop")  # cells that were handed out and that answers may use; the others are not run
+RUN_FIRST = (
+    "setup",
+    "loop",
+)  # cells that were handed out and that answers may use; the others are not run
 CELL_OF = {"settings": "target_checks"}  # the points of a task stand in its check cell
 SECONDS = 120  # longer than the worker allows itself for one request
 TARGETS = ".targets.json"  # test ELBOs of settings that were trained before, in the course root
-ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "LECTURE_DATA", "LD_LIBRARY_PATH", "SYSTEMROOT")
+ENVIRONMENT = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "PYTHONPATH",
+    "LECTURE_DATA",
+    "LD_LIBRARY_PATH",
+    "SYSTEMROOT",
+)
 # What an answer to these tasks does not need. It is allowed, and a person should look at it.
 UNUSUAL = re.compile(
     r"lecture_utils|get_ipython|_getframe|sys\.modules|builtins|ctypes|subprocess|get_objects|__globals__|importlib|"
-    r"\bos\.\w+|\bsocket\b|(?<![.\w])(?:open|exec|eval)\(|the checks pass")
+    r"\bos\.\w+|\bsocket\b|(?<![.\w])(?:open|exec|eval)\(|the checks pass"
+)
 
 
 class Worker:
-    """A process that runs a submission's cells, in an empty folder, without the grader's environment."""
+    """A process that runs a submission's cells, in an empty folder, without the grader's
+    environment."""
 
     def __init__(self, prefix=()):
-        """`prefix`: a command that starts another in a sandbox, for example `bwrap` with its options."""
+        """`prefix`: a command that starts another in a sandbox, for example `bwrap` with its
+        options."""
         self.folder = tempfile.mkdtemp(prefix="tutorial_7_")
-        shutil.copy(WORKER, self.folder)  # the folder of the course is not named to the code that runs here
+        shutil.copy(
+            WORKER, self.folder
+        )  # the folder of the course is not named to the code that runs here
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-        environment |= {"HOME": self.folder, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-                        "MPLCONFIGDIR": self.folder, "PYTHONDONTWRITEBYTECODE": "1", "IPYTHONDIR": self.folder}
+        environment |= {
+            "HOME": self.folder,
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MPLCONFIGDIR": self.folder,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "IPYTHONDIR": self.folder,
+        }
         command = [part.replace("{folder}", self.folder) for part in prefix]
         self.process = subprocess.Popen(
-            [*command, sys.executable, str(Path(self.folder) / "worker.py")], cwd=self.folder, env=environment,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+            [*command, sys.executable, str(Path(self.folder) / "worker.py")],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self._data = b""
 
     def ask(self, request: dict) -> tuple[dict, bytes]:
-        """Send a request; return the header of the answer and its payload. Raises OSError if the worker is gone or deaf."""
+        """Send a request; return the header of the answer and its payload. Raises OSError if the
+        worker is gone or deaf."""
         self.process.stdin.write(json.dumps(request).encode() + b"\n")
         self.process.stdin.flush()
         end = time.monotonic() + SECONDS * (4 if "cells" in request else 1)
@@ -62,7 +94,7 @@ class Worker:
         header = json.loads(line)
         while len(self._data) < header["size"]:
             self._read(end)
-        payload, self._data = self._data[:header["size"]], self._data[header["size"]:]
+        payload, self._data = self._data[: header["size"]], self._data[header["size"] :]
         return header, payload
 
     def _read(self, end):
@@ -84,7 +116,8 @@ class Worker:
 
 
 def record_of(payload: bytes) -> dict:
-    """Return {name: tensor, number or text} of a worker's payload. Raises ValueError if it cannot be read."""
+    """Return {name: tensor, number or text} of a worker's payload. Raises ValueError if it cannot
+    be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -92,7 +125,7 @@ def record_of(payload: bytes) -> dict:
         size = int.from_bytes(payload[:8], "little")
         if not 0 < size < 2**20:
             raise ValueError("no header")
-        rest = json.loads(json.loads(payload[8:8 + size])["__metadata__"]["rest"])
+        rest = json.loads(json.loads(payload[8 : 8 + size])["__metadata__"]["rest"])
         tensors = load(payload)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"the answer came back unreadable ({type(error).__name__})") from error
@@ -100,7 +133,8 @@ def record_of(payload: bytes) -> dict:
 
 
 class Submission:
-    """The verdicts on one submission: `verdict(task)` is None, or a text that says what is not right yet."""
+    """The verdicts on one submission: `verdict(task)` is None, or a text that says what is not
+    right yet."""
 
     def __init__(self, setup, cells, prefix=()):
         """`setup`: sources of handed-out cells; `cells`: [(name of the answer or "", source)]."""
@@ -127,13 +161,18 @@ class Submission:
             self._start()
             return {"error": "RuntimeError: the process was ended"}
         if header.get("status") != "ok":
-            words = {"late": "TimeoutError: it did not end within a minute",
-                     "died": "RuntimeError: it ended Python, took all memory or computed for more than 20 s"}
+            words = {
+                "late": "TimeoutError: it did not end within a minute",
+                "died": (
+                    "RuntimeError: it ended Python, took all memory or computed for more than 20 s"
+                ),
+            }
             return {"error": words.get(header.get("status"), "RuntimeError")}
         return record_of(payload)
 
     def verdict(self, task, seed):
-        """Judge one task on the numbers of `seed`: first among the student's own functions, else among the package's."""
+        """Judge one task on the numbers of `seed`: first among the student's own functions, else
+        among the package's."""
         for i, (name, _) in enumerate(self.request["cells"]):
             if name == task and i in self.trouble:
                 return f"The cell {self.trouble[i]}.", {}
@@ -159,19 +198,34 @@ class Submission:
 
 
 class Score(NbGraderPreprocessor):
-    """Write the points of each task under its check, from what a worker returned, whatever stood there before."""
+    """Write the points of each task under its check, from what a worker returned, whatever stood
+    there before."""
 
-    sandbox = List(Unicode(), help="command and options that start another command in a sandbox; {folder} is the one folder "
-                   "that it needs to read and write").tag(config=True)
+    sandbox = List(
+        Unicode(),
+        help=(
+            "command and options that start another command in a sandbox; {folder} is the one"
+            " folder that it needs to read and write"
+        ),
+    ).tag(config=True)
     warned = False
-    targets = Unicode(TARGETS, help="file that remembers the test ELBO of settings").tag(config=True)
+    targets = Unicode(TARGETS, help="file that remembers the test ELBO of settings").tag(
+        config=True
+    )
 
     def preprocess(self, nb, resources):
         if not self.sandbox and not Score.warned:
             Score.warned = True  # once for the class
-            self.log.warning("No sandbox is configured: the student's code runs with your rights. See README.md, Grade.")
+            self.log.warning(
+                "No sandbox is configured: the student's code runs with your rights. See README.md,"
+                " Grade."
+            )
         named = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in nb.cells}
-        cells = [(self._answer(cell), cell.source) for cell in nb.cells if cell.cell_type == "code" and not _locked(cell)]
+        cells = [
+            (self._answer(cell), cell.source)
+            for cell in nb.cells
+            if cell.cell_type == "code" and not _locked(cell)
+        ]
         setup = [named[name].source for name in RUN_FIRST]
         notes = nb.metadata.setdefault(NOTES, [])
         notes += _unusual(cells)
@@ -181,7 +235,15 @@ class Score(NbGraderPreprocessor):
             self._score(submission, named, notes)
         if notes:
             text = "\n".join(f"- {note}" for note in dict.fromkeys(notes))
-            nb.cells.insert(0, NotebookNode(cell_type="markdown", id="notes", metadata={}, source=f"**Noted while grading**\n\n{text}"))
+            nb.cells.insert(
+                0,
+                NotebookNode(
+                    cell_type="markdown",
+                    id="notes",
+                    metadata={},
+                    source=f"**Noted while grading**\n\n{text}",
+                ),
+            )
         return nb, resources
 
     @staticmethod
@@ -196,18 +258,32 @@ class Score(NbGraderPreprocessor):
             failed, record = submission.verdict(task, secrets.randbelow(2**31))
             if task == "settings" and failed is None:
                 failed = self._target(record)
-            claimed = any("the checks pass" in str(output.get("text", "")) for output in cell.outputs)
+            claimed = any(
+                "the checks pass" in str(output.get("text", "")) for output in cell.outputs
+            )
             if failed and claimed and not failed.startswith("Taken"):
-                notes.append(f"{TASKS[task].label}: the student's own check said that it passes, grading says that it does not.")
+                notes.append(
+                    f"{TASKS[task].label}: the student's own check said that it passes, grading"
+                    " says that it does not."
+                )
             points = cell.metadata.nbgrader.points
             earned = 0 if failed else points
-            text = f"{TASKS[task].label}: {earned:g} of {points:g} points.\n" + (f"{failed}\n" if failed else "")
+            text = f"{TASKS[task].label}: {earned:g} of {points:g} points.\n" + (
+                f"{failed}\n" if failed else ""
+            )
             cell.outputs = [
                 NotebookNode(output_type="stream", name="stdout", text=text),
-                NotebookNode(output_type="execute_result", execution_count=None, metadata={}, data={"text/plain": str(float(earned))})]
+                NotebookNode(
+                    output_type="execute_result",
+                    execution_count=None,
+                    metadata={},
+                    data={"text/plain": str(float(earned))},
+                ),
+            ]
 
     def _target(self, record):
-        """Train the package's model with the student's settings, unless that was done before; None if the target is met."""
+        """Train the package's model with the student's settings, unless that was done before; None
+        if the target is met."""
         from lecture_utils.tutorial import NotYet, answers, measures
 
         path = Path(self.targets)
@@ -232,7 +308,15 @@ def _unusual(cells):
     """Notes on code that an answer does not need."""
     notes = []
     for name, source in cells:
-        found = sorted(set(UNUSUAL.findall(re.sub(r"^\s*(?:from|import) lecture_utils\.data\b.*", "", source, flags=re.M))))
+        found = sorted(
+            set(
+                UNUSUAL.findall(
+                    re.sub(r"^\s*(?:from|import) lecture_utils\.data\b.*", "", source, flags=re.M)
+                )
+            )
+        )
         if found:
-            notes.append(f"Look at the cell {name or 'of the student'}: it uses {', '.join(found)}.")
+            notes.append(
+                f"Look at the cell {name or 'of the student'}: it uses {', '.join(found)}."
+            )
     return notes

@@ -1,7 +1,10 @@
-"""The process in which a student's code runs. It returns what the code did, as numbers; it compares nothing and knows no answer.
+"""The process in which a student's code runs. It returns what the code did, as numbers; it
+compares nothing and knows no answer.
 
-Started by score.py, in an empty folder. It reads requests, one line of JSON each, and answers each with a line of JSON that
-says how many bytes follow. Every request is met in a child that is killed afterwards, so that nothing outlives it.
+Started by score.py, in an empty folder. It reads requests, one line of JSON each, and answers each
+with a line of JSON that
+says how many bytes follow. Every request is met in a child that is killed afterwards, so that
+nothing outlives it.
 """
 
 import builtins
@@ -18,7 +21,9 @@ import sys
 import time
 
 CPU_SECONDS = 20  # that a child may compute: for one task, with the cells that it needs
-CELL_SECONDS = 60  # that one cell, or one task, may take in all: a busy machine must not cost an honest answer its points
+# that one cell, or one task, may take in all: a busy machine must not cost an honest answer its
+# points
+CELL_SECONDS = 60
 MOST_BYTES = 32 * 2**20
 ROOM = 4 * 2**30  # bytes of memory that a child may take more than its parent
 FILE_BYTES = 2**20
@@ -52,10 +57,14 @@ class World:
     """A submission's cells, and what they may use."""
 
     def __init__(self, setup, cells):
-        """`setup`: sources of the cells that were handed out; `cells`: [name of the answer or "", source] of the student's."""
+        """`setup`: sources of the cells that were handed out; `cells`: [name of the answer or "",
+        source] of the student's."""
         from IPython.core.inputtransformer2 import TransformerManager
 
-        self.cells = [(i, name, TransformerManager().transform_cell(source)) for i, (name, source) in enumerate(cells)]
+        self.cells = [
+            (i, name, TransformerManager().transform_cell(source))
+            for i, (name, source) in enumerate(cells)
+        ]
         self.left_out = {}
         self.names = {"__name__": "__main__", "get_ipython": Shell, "display": lambda *a, **k: None}
         with contextlib.redirect_stdout(io.StringIO()):
@@ -65,16 +74,24 @@ class World:
         self.names.update(nothing)
 
     def load(self):
-        """Run all cells once, to find those that do not end, end Python, or take too long; return {"trouble": {cell: text}}."""
+        """Run all cells once, to find those that do not end, end Python, or take too long; return
+        {"trouble": {cell: text}}."""
         for _ in range(len(self.cells) + 1):
             status, lines = in_child(self._load, 3 * CELL_SECONDS, by_line=True)
             events = [json.loads(line) for line in lines]
             started = [e["cell"] for e in events if "cell" in e]
-            slow = [e["done"] for e in events if e.get("seconds", 0) > SLOW and not self.cells[e["done"]][1]]
-            self.left_out |= {i: f"took longer than {SLOW} s and was left out" for i in slow}
+            slow = [
+                e["done"]
+                for e in events
+                if e.get("seconds", 0) > SLOW and not self.cells[e["done"]][1]
+            ]
+            self.left_out |= dict.fromkeys(slow, f"took longer than {SLOW} s and was left out")
             if status == "ok" or not started:
                 break
-            words = {"died": f"ended Python, or computed for more than {CPU_SECONDS} s,", "late": f"did not end within {CELL_SECONDS} s"}[status]
+            words = {
+                "died": f"ended Python, or computed for more than {CPU_SECONDS} s,",
+                "late": f"did not end within {CELL_SECONDS} s",
+            }[status]
             self.left_out[started[-1]] = f"{words} and was left out"
         return {"trouble": {str(i): text for i, text in self.left_out.items()}}
 
@@ -87,7 +104,11 @@ class World:
         send(b"")
 
     def _wanted(self, task=None):
-        return [cell for cell in self.cells if cell[0] not in self.left_out and (task is None or cell[1] in ("", task))]
+        return [
+            cell
+            for cell in self.cells
+            if cell[0] not in self.left_out and (task is None or cell[1] in ("", task))
+        ]
 
     def _run(self, i):
         try:
@@ -99,17 +120,20 @@ class World:
     def observe(self, task, seed, alone):
         """Return what the answer to `task` does on the inputs of `seed`: ({"status"}, safetensors).
 
-        `alone`: only the cell of that task and cells that answer none are run, with the package's other functions.
+        `alone`: only the cell of that task and cells that answer none are run, with the package's
+        other functions.
         """
-        status, payload = in_child(lambda send: self._observe(send, task, seed, alone), CELL_SECONDS)
+        status, payload = in_child(
+            lambda send: self._observe(send, task, seed, alone), CELL_SECONDS
+        )
         return {"status": status}, payload
 
     def _observe(self, send, task, seed, alone):
-        import torch
-        from safetensors.torch import save
-
         from lecture_utils.tutorial import TASKS, is_taken
         from lecture_utils.tutorial.answers import NAMES
+
+        import torch
+        from safetensors.torch import save
 
         kept, functions = dict(vars(builtins)), TASKS[task].functions
         if alone:
@@ -135,9 +159,11 @@ class World:
 
 
 def in_child(job, seconds, by_line=False):
-    """Run `job(send)` in a child that is killed afterwards; return "ok", "died" or "late", and the bytes that it sent.
+    """Run `job(send)` in a child that is killed afterwards; return "ok", "died" or "late", and the
+    bytes that it sent.
 
-    With `by_line` it sends lines, each within CELL_SECONDS of the one before and an empty one at the end: a list is returned.
+    With `by_line` it sends lines, each within CELL_SECONDS of the one before and an empty one at
+    the end: a list is returned.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -145,7 +171,11 @@ def in_child(job, seconds, by_line=False):
         _become_harmless(writing)
 
         def send(data):
-            os.write(writing, b"\n") if by_line and not data else _write_all(writing, data if by_line else struct.pack("<Q", len(data)) + data)
+            (
+                os.write(writing, b"\n")
+                if by_line and not data
+                else _write_all(writing, data if by_line else struct.pack("<Q", len(data)) + data)
+            )
 
         try:
             job(send)
@@ -162,7 +192,7 @@ def in_child(job, seconds, by_line=False):
 def _write_all(descriptor, data):
     data = memoryview(data)
     while data:
-        data = data[os.write(descriptor, data):]
+        data = data[os.write(descriptor, data) :]
 
 
 def _receive(reading, seconds):
@@ -173,7 +203,7 @@ def _receive(reading, seconds):
             if size > MOST_BYTES:
                 return "died", b""
             if len(data) >= 8 + size:
-                return "ok", data[8:8 + size]
+                return "ok", data[8 : 8 + size]
         part = _some(reading, end)
         if part is None:
             return "late", b""
@@ -210,23 +240,29 @@ def _some(reading, end):
 
 
 def _become_harmless(writing):
-    """In the child: a session of its own, no way to the parent's pipes, limits on memory, files and time."""
+    """In the child: a session of its own, no way to the parent's pipes, limits on memory, files
+    and time."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
     os.closerange(3, writing)
     os.closerange(writing + 1, 1024)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(i, "w" if i else "r") for i in (0, 1, 2))
     with open("/proc/self/statm") as statm:
         taken = int(statm.read().split()[0]) * resource.getpagesize()
-    for what, most in ((resource.RLIMIT_AS, taken + ROOM), (resource.RLIMIT_FSIZE, FILE_BYTES), (resource.RLIMIT_CORE, 0),
-                       (resource.RLIMIT_CPU, CPU_SECONDS)):
+    for what, most in (
+        (resource.RLIMIT_AS, taken + ROOM),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CPU, CPU_SECONDS),
+    ):
         resource.setrlimit(what, (most, most))
 
 
 def _adopt_orphans():
-    """Make this process the parent of what its children leave behind, so that it can be killed (Linux)."""
+    """Make this process the parent of what its children leave behind, so that it can be killed
+    (Linux)."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
 
