@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from IPython.display import display
 from matplotlib import patheffects
+from matplotlib.collections import EllipseCollection
 from matplotlib.textpath import TextPath
 from PIL import Image
 from torchvision.utils import make_grid
@@ -542,3 +543,164 @@ def _hide_ticks(axis):
     axis.set(xticks=[], yticks=[])
     axis.grid(False)
     axis.spines[:].set_visible(False)
+
+
+def posterior_panel(
+    axis: plt.Axes,
+    mu: torch.Tensor,
+    logvar: torch.Tensor,
+    labels: torch.Tensor,
+    limit: float,
+    glyphs: bool = True,
+) -> None:
+    """Draw q(z|x) of images with two latents: the ellipse of two standard deviations of each.
+
+    `mu` and `logvar` are [N, 2], `labels` the digits [N], which choose the colour; with `glyphs`,
+    each digit is written at (or close to) the median of its means. The frame is [-limit, limit]^2,
+    and the dashed circle holds 95 % of the prior N(0, I). Raises ValueError for codes of another
+    dimension.
+    """
+    if mu.dim() != 2 or mu.shape[1] != 2 or mu.shape != logvar.shape:
+        raise ValueError(
+            f"mu is {list(mu.shape)} and logvar {list(logvar.shape)}, but a plane needs [N, 2] of "
+            "both: build the model with latent_dim=2."
+        )
+    axis.add_collection(posterior_ellipses(axis, mu, logvar, labels))
+    radius = math.sqrt(-2 * math.log(0.05))
+    axis.add_patch(plt.Circle((0, 0), radius, fill=False, color="black", lw=1.2, ls="--", zorder=3))
+    axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    if glyphs:
+        _write_digits(axis, mu, labels, distance=0.13 * limit)
+
+
+def _write_digits(axis, mu, labels, distance):
+    """Write each digit near the median of its means [N, 2], at least `distance` from the others."""
+    rim = [patheffects.withStroke(linewidth=2.5, foreground="white")]
+    style = {"fontsize": 12, "weight": "bold", "ha": "center", "va": "center", "zorder": 4}
+    digits = labels.unique().tolist()
+    medians = torch.stack([mu[labels == digit].median(dim=0).values for digit in digits])
+    for digit, (x, y) in zip(digits, _spread(medians, distance).tolist()):
+        color = DIGIT_COLORS[digit]
+        axis.text(x, y, str(digit), color=color, path_effects=rim, clip_on=True, **style)
+
+
+def posterior_ellipses(
+    axis: plt.Axes, mu: torch.Tensor, logvar: torch.Tensor, labels: torch.Tensor
+) -> EllipseCollection:
+    """Return the ellipses of two standard deviations of N(mu, exp(logvar)), [N, 2], by digit."""
+    width, height = (4 * torch.exp(logvar / 2)).T.tolist()  # from -2 to +2 standard deviations
+    colors = [DIGIT_COLORS[digit] for digit in labels.tolist()]
+    return EllipseCollection(
+        width,
+        height,
+        [0] * len(mu),
+        units="xy",
+        offsets=mu.tolist(),
+        offset_transform=axis.transData,
+        facecolor=[(color, 0.3) for color in colors],
+        edgecolor=colors,
+        linewidth=0.8,
+    )
+
+
+VAE_BOXES = {  # of the data flow in `vae_diagram`: column, row, label, colour, shape
+    "x": (0, 1, r"$\mathbf{x}$", "data", "round"),
+    "encoder": (1, 1, "encoder\n$\\phi$", "latent", "round"),
+    "q": (
+        2.15,
+        1,
+        r"$\boldsymbol{\mu},\ \log\boldsymbol{\sigma}^2$"
+        + "\n"
+        + r"$q_\phi(\mathbf{z}|\mathbf{x})$",
+        "latent",
+        "round",
+    ),
+    "z": (3.2, 1, r"$\mathbf{z}$", "latent", "circle"),
+    "decoder": (4.15, 1, "decoder\n$\\theta$", "reconstruction", "round"),
+    "p": (
+        5.3,
+        1,
+        r"logits, $\mathbf{x}'$" + "\n" + r"$p_\theta(\mathbf{x}|\mathbf{z})$",
+        "reconstruction",
+        "round",
+    ),
+    "prior": (0.75, -0.35, r"prior $p(\mathbf{z})$", "prior", "round"),
+    "KL": (2.15, -0.35, r"KL$(q\,\|\,p)$", "kl", "round"),
+    "x again": (4.15, -0.35, r"$\mathbf{x}$", "data", "round"),
+    "log p": (5.3, -0.35, r"$\log p_\theta(\mathbf{x}|\mathbf{z})$", "reconstruction", "round"),
+}
+VAE_ARROWS = [
+    "x encoder",
+    "encoder q",
+    "q z",
+    "z decoder",
+    "decoder p",
+    "prior KL",
+    "q KL",
+    "p log p",
+]
+
+
+def vae_diagram() -> plt.Figure:
+    """Draw the VAE twice: how data flow to both terms of the objective, and the graphical model."""
+    figure, (flow, graph) = plt.subplots(1, 2, figsize=(7, 3.1), width_ratios=[3.4, 1])
+    boxes = {name: _diagram_box(flow, *box) for name, box in VAE_BOXES.items()}
+    for arrow in VAE_ARROWS:
+        start, end = arrow.split(" ", 1)
+        _diagram_arrow(flow, boxes[start], boxes[end])
+    _diagram_arrow(flow, boxes["x again"], boxes["log p"])
+    flow.text(2.86, 0.62, "draw", ha="center", fontsize=10)
+    flow.text(2.15, -0.95, "second term: the price", ha="center", color=COLORS["kl"], fontsize=10)
+    flow.text(
+        5, -0.95, "first term: the gain", ha="center", color=COLORS["reconstruction"], fontsize=10
+    )
+    flow.set(xlim=(-0.3, 5.95), ylim=(-1.2, 1.7), title="data flow")
+    _graphical_model(graph)
+    for axis in (flow, graph):
+        axis.set_axis_off()
+    return figure
+
+
+def _graphical_model(axis):
+    """Draw z -> x with theta, x -> z dashed with phi, inside the plate of the N images."""
+    z = _diagram_box(axis, 0.5, 1, r"$\mathbf{z}$", "data", "circle")
+    x = _diagram_box(axis, 0.5, -0.35, r"$\mathbf{x}$", "data", "circle", face="#D5D5D5")
+    model, encoder = COLORS["reconstruction"], COLORS["latent"]
+    bent = "arc3,rad=-0.35"
+    _diagram_arrow(axis, z, x, color=model, connectionstyle=bent)
+    _diagram_arrow(axis, x, z, color=encoder, connectionstyle=bent, linestyle="--")
+    axis.text(0.85, 0.33, r"$\theta$", color=model, ha="center", va="center", fontsize=13)
+    axis.text(0.15, 0.33, r"$\phi$", color=encoder, ha="center", va="center", fontsize=13)
+    axis.add_patch(plt.Rectangle((-0.1, -0.95), 1.2, 2.35, fill=False, color=COLORS["data"]))
+    axis.text(1.03, -0.87, "$N$", ha="right", fontsize=11)
+    axis.set(xlim=(-0.15, 1.15), ylim=(-1.2, 1.7), title="graphical model")
+
+
+def _diagram_box(axis, x, y, label, color, shape, face="white"):
+    """Write a label in a frame; return the text, which knows its frame."""
+    frame = {
+        "boxstyle": f"{shape},pad=0.35",
+        "facecolor": face,
+        "edgecolor": COLORS[color],
+        "linewidth": 1.5,
+    }
+    return axis.text(x, y, label, ha="center", va="center", fontsize=10, bbox=frame)
+
+
+def _diagram_arrow(axis, start, end, color=COLORS["data"], **style):
+    """Draw an arrow from the frame of one text to that of another."""
+    axis.annotate(
+        "",
+        xy=end.get_position(),
+        xytext=start.get_position(),
+        arrowprops={
+            "arrowstyle": "-|>",
+            "color": color,
+            "linewidth": 1.5,
+            "shrinkA": 1,
+            "shrinkB": 1,
+            "patchA": start.get_bbox_patch(),
+            "patchB": end.get_bbox_patch(),
+        }
+        | style,
+    )

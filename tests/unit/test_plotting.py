@@ -1,7 +1,9 @@
 """The figures: what they show, and what they refuse."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+import torch
 
 from lecture_utils import plotting
 from lecture_utils.evaluation import Estimate
@@ -21,3 +23,38 @@ def test_nat_axis_keeps_one_scale_and_sets_published_figures_apart():
     plt.close("all")
     with pytest.raises(ValueError, match="negative"):
         plotting.nat_axis({"error": Estimate(131.7, 0.3)})
+
+
+def ellipses_of(axis):
+    (collection,) = axis.collections
+    return collection
+
+
+def test_posterior_panel_draws_two_standard_deviations_round_each_mean():
+    mu, sigma = torch.tensor([[1.0, 0.0], [-1.0, 2.0]]), torch.tensor([[0.5, 0.1], [0.2, 1.0]])
+    figure, axis = plt.subplots()
+    plotting.posterior_panel(axis, mu, 2 * sigma.log(), torch.tensor([3, 7]), limit=4)
+    drawn = ellipses_of(axis)
+    np.testing.assert_allclose(drawn.get_offsets(), mu)
+    # Full axes: from -2 to +2 standard deviations. Matplotlib keeps the halves.
+    np.testing.assert_allclose(2 * drawn._widths, 4 * sigma[:, 0], rtol=1e-6)
+    np.testing.assert_allclose(2 * drawn._heights, 4 * sigma[:, 1], rtol=1e-6)
+    assert {text.get_text() for text in axis.texts} == {"3", "7"}
+    plt.close(figure)
+
+
+def test_posterior_panel_needs_a_plane():
+    figure, axis = plt.subplots()
+    with pytest.raises(ValueError, match="latent_dim=2"):
+        plotting.posterior_panel(axis, torch.zeros(4, 3), torch.zeros(4, 3), torch.zeros(4), 3)
+    plt.close(figure)
+
+
+def test_vae_diagram_names_both_networks_and_both_terms():
+    figure = plotting.vae_diagram()
+    flow, graph = figure.axes
+    texts = " ".join(text.get_text() for text in flow.texts)
+    for word in ("encoder", r"\phi", "decoder", r"\theta", "KL", "prior", "first term", "second"):
+        assert word in texts, word
+    assert {r"$\theta$", r"$\phi$", "$N$"} <= {text.get_text() for text in graph.texts}
+    plt.close(figure)
