@@ -299,10 +299,8 @@ class InterpolationPicture:
         return Frame(
             self.picture.png(),
             f"Top: a {self.labels[start]}, the blend of both codes at t = {t:.2f} decoded, the "
-            "blend of both images' "(
-                f"pixels, and a {self.labels[end]}. Below: both ways from t = 0 to 1, with a "
-                "frame at the present t."
-            ),
+            f"blend of both images' pixels, and a {self.labels[end]}. Below: both ways from t = 0 "
+            "to 1, with a frame at the present t.",
         )
 
 
