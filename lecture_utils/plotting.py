@@ -403,7 +403,7 @@ def nat_axis(computed: dict, published: dict[str, float] | None = None) -> plt.F
         axis.plot([left, value], [y, y], color=COLORS["prior"], linestyle=":", linewidth=1.5)
         axis.plot(value, y, "D", color=COLORS["prior"], markerfacecolor="white", markersize=7)
         axis.text(
-            value + 3.5,
+            value + 4.5,
             y,
             f"{value:.1f}".replace("-", "\u2212"),
             va="center",
@@ -704,3 +704,13 @@ def _diagram_arrow(axis, start, end, color=COLORS["data"], **style):
         }
         | style,
     )
+
+
+def digit_blocks(blocks: dict[str, torch.Tensor], columns: int = 6) -> plt.Figure:
+    """Draw blocks of digits side by side, {title: pixels or probabilities [N, D]}."""
+    figure, axes = plt.subplots(1, len(blocks), figsize=(7, 7 / len(blocks) + 0.3), squeeze=False)
+    for axis, (title, images) in zip(axes[0], blocks.items()):
+        axis.imshow(tile(images, columns), vmin=0, vmax=1)
+        axis.set_title(title, fontsize=11)
+        _hide_ticks(axis)
+    return figure

@@ -58,3 +58,13 @@ def test_vae_diagram_names_both_networks_and_both_terms():
         assert word in texts, word
     assert {r"$\theta$", r"$\phi$", "$N$"} <= {text.get_text() for text in graph.texts}
     plt.close(figure)
+
+
+def test_blocks_of_digits_stand_side_by_side_under_their_titles():
+    blocks = {"real": torch.zeros(36, 784), "fake": torch.ones(36, 784)}
+    figure = plotting.digit_blocks(blocks)
+    assert [axis.get_title() for axis in figure.axes] == ["real", "fake"]
+    pictures = [np.asarray(axis.images[0].get_array()) for axis in figure.axes]
+    assert all(picture.shape == (6 * 29 + 1, 6 * 29 + 1) for picture in pictures)
+    assert pictures[0][1:29, 1:29].max() == 0 and pictures[1][1:29, 1:29].min() == 1
+    plotting.plt.close(figure)
