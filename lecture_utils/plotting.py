@@ -142,7 +142,7 @@ def digit_grid(images: torch.Tensor, columns: int = 10, title: str = "") -> plt.
     """Draw digits [N, D] with values in [0, 1] as one grid."""
     picture = tile(images, columns)
     figure, axis = plt.subplots(figsize=(6, 6 * picture.shape[0] / picture.shape[1] + 0.3))
-    axis.imshow(picture, vmin=0, vmax=1)
+    axis.imshow(picture, vmin=0, vmax=1, interpolation="nearest")  # a third of the bytes
     axis.set_title(title)
     _hide_ticks(axis)
     return figure
@@ -710,7 +710,7 @@ def digit_blocks(blocks: dict[str, torch.Tensor], columns: int = 6) -> plt.Figur
     """Draw blocks of digits side by side, {title: pixels or probabilities [N, D]}."""
     figure, axes = plt.subplots(1, len(blocks), figsize=(7, 7 / len(blocks) + 0.3), squeeze=False)
     for axis, (title, images) in zip(axes[0], blocks.items()):
-        axis.imshow(tile(images, columns), vmin=0, vmax=1)
+        axis.imshow(tile(images, columns), vmin=0, vmax=1, interpolation="nearest")
         axis.set_title(title, fontsize=11)
         _hide_ticks(axis)
     return figure

@@ -1,12 +1,12 @@
 """The figures: what they show, and what they refuse."""
 
+from lecture_utils import plotting
+from lecture_utils.evaluation import Estimate
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-
-from lecture_utils import plotting
-from lecture_utils.evaluation import Estimate
 
 
 def test_nat_axis_keeps_one_scale_and_sets_published_figures_apart():

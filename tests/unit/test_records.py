@@ -1,8 +1,8 @@
 """The benchmarks' records as notebooks read them."""
 
-import pytest
-
 from lecture_utils import records
+
+import pytest
 
 
 def test_a_record_says_what_was_measured_where_and_when():
