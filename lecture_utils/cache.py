@@ -11,6 +11,7 @@ nothing anew. Up to three folders are looked through:
 
 import dataclasses
 import errno
+import functools
 import hashlib
 import os
 import platform
@@ -160,6 +161,8 @@ def _feed(digest, part, seen):
         _feed_code(digest, part, seen)
     elif isinstance(part, types.MethodType):
         _feed(digest, [part.__func__, part.__self__], seen)
+    elif isinstance(part, functools.partial):  # torchvision's networks keep some
+        _feed(digest, ["partial", part.func, part.args, part.keywords], seen)
     elif _is_ours(type(part)) or isinstance(part, nn.Module):
         _feed_object(digest, part, seen)
     elif isinstance(part, types.BuiltinFunctionType):
