@@ -1,0 +1,154 @@
+"""Run the loss with the encoder's and the decoder's calls intercepted, and record what passes through them."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from lecture_utils.checkup.ports import CannotExamine, find_place, replaced, seed_all, take_output, take_pair
+
+
+@dataclass
+class Trace:
+    """What one run of the loss showed: the loss, the encoder's pair, the decoder's first argument and its output."""
+
+    loss: torch.Tensor | None = None
+    mu: torch.Tensor | None = None
+    second: torch.Tensor | None = None
+    z: torch.Tensor | None = None
+    output: torch.Tensor | None = None
+    encoder_calls: int = 0
+    decoder_calls: int = 0
+    batches: list = field(default_factory=list)      # what the encoder was given, call by call
+    noise: list = field(default_factory=list)        # (mu, second, z) of each call of the decoder
+    encoder_arguments: list = field(default_factory=list)
+    decoder_arguments: tuple = ()
+
+
+class Probe:
+    """The adapter: where the loss calls encoder and decoder, and what it is. Raises CannotExamine if the places are wrong."""
+
+    def __init__(self, model, loss: Callable, x: torch.Tensor, encode, decode, fields):
+        self.model, self.loss, self.x, self.fields = model, loss, x, fields
+        two = isinstance(encode, (tuple, list)) and len(encode) == 2 and \
+            all(isinstance(one, (str, nn.Module)) for one in encode) and not isinstance(encode[0], type(nn))
+        self.encode = [find_place(model, one) for one in (encode if two else [encode])]
+        self.decode = find_place(model, decode)
+        self.original_encode = [getattr(place.owner, place.name) for place in self.encode]
+        self.original_decode = getattr(self.decode.owner, self.decode.name)
+        self.n_pixels = x.shape[1:].numel()
+        self._pairs, self._outputs = {}, {}          # what they returned for a batch of this size
+
+    def train(self, mode: bool) -> None:
+        """Switch the model to training or evaluation mode."""
+        if isinstance(self.model, nn.Module):
+            self.model.train(mode)
+
+    def run(self, x, *, plant=None, output=None, shift=None, seed=None, function=None) -> Trace:
+        """Run the loss (or another `function`) on x and record.
+
+        `plant` = (mu, second) replaces what the encoder returned, `output` what the decoder returned (it is then not run);
+        `shift` is a function of the natural pair that returns another one. Gradients can be taken with respect to all three.
+        """
+        trace = Trace()
+        if seed is not None:
+            seed_all(seed)
+        with contextlib.ExitStack() as stack:
+            for index, place in enumerate(self.encode):
+                stack.enter_context(replaced(place, self._encoder(trace, index, plant, shift)))
+            stack.enter_context(replaced(self.decode, self._decoder(trace, output)))
+            result = (function or self.loss)(x)
+        trace.loss = result if function else _scalar(result)
+        return trace
+
+    def _encoder(self, trace, index, plant, shift):
+        def call(original, *args, **kwargs):
+            trace.encoder_calls += index == 0
+            if index == 0:
+                trace.batches.append(first_tensor(args, kwargs))
+            trace.encoder_arguments.append((index, args, kwargs))
+            result = self._remembered(self._pairs, index, plant is not None, original, args, kwargs)
+            if len(self.encode) == 2:
+                name = ("mu", "second")[index]
+                value = result if plant is None else plant[index]
+                if shift is not None:
+                    value = shift(result, result)[index]
+                setattr(trace, name, value)
+                return value
+            pair = take_pair(result, self.fields)
+            trace.mu, trace.second = (pair.mu, pair.second) if plant is None else plant
+            if shift is not None:
+                trace.mu, trace.second = shift(pair.mu, pair.second)
+            changed = plant is not None or shift is not None
+            return pair.rebuild(trace.mu, trace.second) if changed else result
+        return call
+
+    def _decoder(self, trace, output):
+        def call(original, *args, **kwargs):
+            z = first_tensor(args, kwargs)
+            trace.noise.append((trace.mu, trace.second, z))
+            trace.decoder_calls += 1
+            if trace.decoder_calls == 1:
+                trace.z, trace.decoder_arguments = z, (args, kwargs)
+            result = self._remembered(self._outputs, 0, output is not None, original, args, kwargs)
+            found = take_output(result, self.n_pixels)
+            if trace.decoder_calls == 1:
+                trace.output = found.value if output is None else output
+            return result if output is None else found.rebuild(output)
+        return call
+
+    @staticmethod
+    def _remembered(memory, index, planted, original, args, kwargs):
+        """What is replaced need not be computed each time: its shape is that of the last batch of this size."""
+        key = index, tuple(first_tensor(args, kwargs).shape)
+        if not planted or key not in memory:
+            result = original(*args, **kwargs)
+            if planted:
+                memory[key] = result
+            return result
+        return memory[key]
+
+    def call_encoder(self, trace: Trace, factor: float):
+        """Return mu and the second number for the inputs of a trace, multiplied by a factor."""
+        values = []
+        for index, args, kwargs in trace.encoder_arguments[:len(self.encode)]:
+            args, kwargs = _scaled(args, factor), {key: _scaled((v,), factor)[0] for key, v in kwargs.items()}
+            values.append(self.original_encode[index](*args, **kwargs))
+        if len(values) == 2:
+            return values
+        pair = take_pair(values[0], self.fields)
+        return pair.mu, pair.second
+
+    def call_decoder(self, trace: Trace, change: Callable):
+        """Return the decoder's output when its first argument is changed."""
+        args, kwargs = trace.decoder_arguments
+        args, done = list(args), False
+        for index, value in enumerate(args):
+            if isinstance(value, torch.Tensor) and not done:
+                args[index], done = change(value), True
+        if not done:
+            key = next(k for k, v in kwargs.items() if isinstance(v, torch.Tensor))
+            kwargs = {**kwargs, key: change(kwargs[key])}
+        return take_output(self.original_decode(*args, **kwargs), self.n_pixels).value
+
+
+def first_tensor(args, kwargs):
+    """Return the first tensor among the arguments of a call."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Tensor):
+            return value
+    raise CannotExamine("A call that was to be intercepted got no tensor.")
+
+
+def _scaled(values, factor):
+    return [v * factor if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values]
+
+
+def _scalar(result):
+    if isinstance(result, torch.Tensor) and result.dim() <= 1 and result.is_floating_point():
+        return result if result.dim() == 0 else result.mean()
+    kind = f"a tensor of shape {list(result.shape)}" if isinstance(result, torch.Tensor) else f"a {type(result).__name__}"
+    raise CannotExamine(f"loss(x) returned {kind}: it must return the number that is minimised, as a tensor. "
+                        "For example loss=lambda x: model.loss(x)[\"loss\"].")

@@ -1,0 +1,190 @@
+"""What is learned, what the evaluation does, and where the first number that is not finite appears. See `findings`."""
+
+import contextlib
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lecture_utils.checkup import forms
+from lecture_utils.checkup.probe import Probe
+
+CHUNK = 250
+LEARNED_ON = 100        # fewer images say nothing about what was learned
+
+
+class Learned(NamedTuple):
+    """What the codes of the images say, in evaluation mode. Errors are in nats (or squared error) per image."""
+
+    active: int                     # units with Var_x(mu) > 0.01 (Burda et al. 2015)
+    kl_units: torch.Tensor          # mean KL of each unit, nats
+    off_prior: torch.Tensor         # KL of a normal with the moments of q(z_j) to N(0, 1), nats
+    variance: float                 # of the aggregate posterior, mean over units
+    error: float
+    without_code: float             # the error of the mean image
+    swapped: float                  # the error when each image gets its neighbour's code
+    n: int
+
+
+@torch.no_grad()
+def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | None:
+    """Encode and decode all images, in evaluation mode. None if there are too few, or a reading is unknown."""
+    if len(probe.x) < LEARNED_ON or not reading:
+        return None
+    probe.train(False)
+    mus, sds, outputs, swapped = [], [], [], []
+    for x in probe.x.split(CHUNK):
+        trace = probe.run(x)
+        mus.append(trace.mu.flatten(1).double())
+        sds.append(forms.sigma_of(reading, trace.second.double()).expand(trace.mu.shape).flatten(1))
+        outputs.append(trace.output)
+        swapped.append(probe.call_decoder(trace, lambda z: z.roll(1, 0)))
+    mu, sd = torch.cat(mus), torch.cat(sds)
+    kl = 0.5 * (mu.square() + sd.square() - 1) - sd.log()
+    mean, variance = mu.mean(0), mu.var(0) + sd.square().mean(0)
+    errors = [_error(likelihood, torch.cat(parts), probe.x) for parts in (outputs, swapped)]
+    return Learned(int((mu.var(0) > 0.01).sum()), kl.mean(0), 0.5 * (variance + mean.square() - 1 - variance.log()),
+                   variance.mean().item(), errors[0], _without_code(likelihood, probe.x), errors[1], len(mu))
+
+
+def _error(likelihood, output, x):
+    """Return the mean error of an image in the likelihood's own unit, nan where it cannot be computed."""
+    if output.shape[0] != x.shape[0] or output[0].numel() != x[0].numel():
+        return math.nan
+    output, x = output.double().flatten(1), x.double().flatten(1)
+    if likelihood.startswith("squared"):
+        mean = {"squared error": output, "squared error of sigmoid": output.sigmoid()}.get(likelihood, output.tanh())
+        return (mean - x).square().sum(1).mean().item()
+    if likelihood == "Bernoulli, probabilities":
+        return F.binary_cross_entropy(output.clamp(0, 1), x.clamp(0, 1), reduction="none").sum(1).mean().item()
+    logits = output.sigmoid() if likelihood == "sigmoid twice" else output
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1).mean().item()
+
+
+def _without_code(likelihood, x):
+    """Return the error of one picture for all: the mean image, as if it had been seen once more off and on."""
+    x = x.double().flatten(1)
+    mean = x.mean(0)
+    if likelihood.startswith("squared"):
+        return (mean - x).square().sum(1).mean().item()
+    p = ((mean * len(x) + 1) / (len(x) + 2)).clamp(1e-6, 1 - 1e-6)
+    return F.binary_cross_entropy(p.expand_as(x), x.clamp(0, 1), reduction="none").sum(1).mean().item()
+
+
+class Evaluation(NamedTuple):
+    """What `evaluate(x)` does: its values, and how it came to them."""
+
+    value: float
+    noise: float | None             # rms of (z - mu) / sd in its decoder's calls: 1; None if unknown
+    training: list                  # names of dropout and batch-norm layers that were in training mode
+    sorted: tuple[float, float]     # its values on the images in ascending and descending order of their loss, no noise
+    batches: list                   # the sizes of the batches it made
+    elbo: float | None              # our own ELBO of the same inputs, nats
+    elbo_error: float
+    with_mean: float | None         # the same with the mean code in the error
+
+
+@torch.no_grad()
+def measure_evaluation(probe: Probe, evaluate, likelihood: str, reading: str, in_training: bool) -> Evaluation:
+    """Call the user's evaluation on x, in the mode in which the model was handed in, and intercept what it does."""
+    probe.train(in_training)
+    with modes_seen(probe.model) as seen:
+        trace = probe.run(probe.x, function=evaluate)
+    noise = _noise(trace, reading)
+    elbo = error = with_mean = None
+    if likelihood.startswith("Bernoulli") and reading and trace.batches:
+        elbo, error, with_mean = _own_elbo(probe, torch.cat(trace.batches), likelihood, reading)
+    sizes = [len(batch) for batch in trace.batches]
+    ordered = _in_two_orders(probe, evaluate, max(sizes, default=1), reading)
+    return Evaluation(float(trace.loss), noise, seen, ordered, sizes, elbo, error or 0.0, with_mean)
+
+
+def _noise(trace, reading):
+    """How far the codes that were decoded lie from their means, in standard deviations."""
+    values = []
+    for mu, second, z in trace.noise:
+        if not reading or mu is None or z.shape != mu.shape:
+            return None
+        values.append(((z - mu) / forms.sigma_of(reading, second)).double().square().mean())
+    return torch.stack(values).mean().sqrt().item() if values else None
+
+
+def _own_elbo(probe, x, likelihood, reading):
+    probe.train(False)
+    if x.shape[0] > len(probe.x) or x[0].numel() != probe.x[0].numel():
+        return None, None, None
+    rows = []
+    for part in x.reshape(-1, *probe.x.shape[1:]).split(CHUNK):
+        trace = probe.run(part)
+        sd = forms.sigma_of(reading, trace.second)
+        kl = (0.5 * (trace.mu.square() + sd.square() - 1) - sd.log()).flatten(1).sum(1)
+        errors = [_per_image(likelihood, probe.call_decoder(trace, lambda z, code=code: code.reshape(z.shape)), part)
+                  for code in (trace.mu + sd * torch.randn_like(trace.mu), trace.mu + sd * torch.randn_like(trace.mu), trace.mu)]
+        rows.append(torch.stack([*(-error - kl for error in errors)]).double())
+    first, second, mean = torch.cat(rows, 1)
+    return ((first + second) / 2).mean().item(), ((first - second).std() / len(first) ** 0.5).item(), mean.mean().item()
+
+
+def _per_image(likelihood, output, x):
+    output, x = output.flatten(1), x.flatten(1)
+    if likelihood == "Bernoulli, probabilities":
+        return F.binary_cross_entropy(output, x, reduction="none").sum(1)
+    return F.binary_cross_entropy_with_logits(output, x, reduction="none").sum(1)
+
+
+def _in_two_orders(probe, evaluate, size, reading):
+    """Sort the images by the ink in them, so that a short last batch is as unusual as can be, and take the noise away."""
+    x = probe.x
+    if len(x) < size + 1:
+        x = torch.cat([x] * (-(-(size + 1) // len(x))))
+    x = x[:size + max(1, size // 10)]
+    order = x.double().flatten(1).mean(1).argsort()
+    quiet = -30.0 if reading in ("log-variance", "log sigma", "softplus to sigma") else 1e-6
+
+    def still(mu, second):
+        return mu, torch.full_like(second, quiet)
+
+    return tuple(float(probe.run(x[rows], function=evaluate, shift=still, seed=0).loss) for rows in (order, order.flip(0)))
+
+
+@contextlib.contextmanager
+def modes_seen(model):
+    """Collect the names of dropout and batch-norm layers that run in training mode within the context."""
+    seen, handles = [], []
+    sensitive = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+    for name, module in (model.named_modules() if isinstance(model, nn.Module) else []):
+        if isinstance(module, sensitive):
+            def look(module, _, name=name):
+                if module.training and name not in seen:
+                    seen.append(name)
+            handles.append(module.register_forward_pre_hook(look))
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextlib.contextmanager
+def first_nonfinite(model):
+    """Within the context, find the first layer that turns finite numbers into others: a list with at most one name."""
+    found, handles = [], []
+
+    def finite(value):
+        if isinstance(value, torch.Tensor):
+            return bool(value.isfinite().all())
+        return all(finite(v) for v in value) if isinstance(value, (tuple, list)) else True
+
+    for name, module in (model.named_modules() if isinstance(model, nn.Module) else []):
+        if name and not list(module.children()):
+            def look(module, inputs, output, name=name):
+                if not found and finite(inputs) and not finite(output):
+                    found.append(f"layer {name} ({type(module).__name__})")
+            handles.append(module.register_forward_hook(look))
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
