@@ -140,16 +140,17 @@ def _variance(e, ratio, said, evidence):
     largest = torch.linalg.svdvals(x)[0].square().item() / max(len(x) - 1, 1)
     hidden = "pixels" in said or "latent" in said or "batch" in said
     evidence += f"; the widest direction of the images has variance {largest:.3g}"
-    if hidden and ratio > 1 or variance > largest:
+    if ratio > 1.01 and (hidden or variance > largest):
         yield Finding("beta", "fault", f"a hidden beta: this squared error is a Gaussian of variance {variance:.4g}", evidence,
                       ("mse_loss with its default mean over the pixels, beside a summed KL", "a variance that was never chosen"),
                       case(19))
     elif hidden:
         yield Finding("beta", "fault", f"a hidden beta: this squared error is a Gaussian of variance {variance:.4g}", evidence,
                       ("the KL is averaged or divided, the squared error summed",), case(5))
-    elif abs(ratio - 1) > 0.01:
+    elif abs(ratio - 1) > 0.01 or variance > largest:
         yield Finding("variance", "note", f"the squared error says: Gaussian pixels of variance {variance:.4g}, if beta is 1",
-                      evidence, ("a variance that is meant, or a weight on one of the terms",), "notebook 03")
+                      evidence, ("a variance that is meant, or a weight on one of the terms",) if variance <= largest else
+                      ("it is wider than the images vary: the code may not pay for itself",), "notebook 03")
 
 
 def _kl_formula(e):
@@ -212,13 +213,15 @@ def _draw_rules(e):
         yield Finding("shared-epsilon", "fault", f"all {d.shared} get the same epsilon",
                       f"(z - mu) / sigma has no spread over the {d.shared}", ("randn of the wrong shape, broadcast",),
                       "notebook 10, the emergency room")
-    if not d.repeated and not d.shared and abs(d.mean) > 0.02 + 6 * d.mean_error:
+    off_centre = not d.repeated and not d.shared and abs(d.mean) > 0.02 + 6 * d.mean_error
+    if off_centre:
         yield Finding("epsilon-mean", "fault", "epsilon's mean is not 0", f"{d.mean:.3f} ± {d.mean_error:.3f}",
                       ("torch.rand where torch.randn is meant",), "notebook 04")
     if d.reading == "constant":
         yield Finding("constant-spread", "fault", "the draw does not use the second number",
                       f"variance {d.scale:.3g} at each planted value", ("sigma is left out of the draw",), case(1))
-    elif d.reading and abs(d.scale - 1) > 0.03 + 6 * d.scale_error and not d.repeated and _reading_agrees(e) is not False:
+    elif d.reading and abs(d.scale - 1) > 0.03 + 6 * d.scale_error and not (d.repeated or off_centre) and \
+            _reading_agrees(e) is not False:
         yield Finding("draw-variance", "fault", "the draw has the wrong variance",
                       f"variance of (z - mu) / sigma {d.scale:.4g} ± {d.scale_error:.2g}, where it is 1",
                       ("epsilon has a scale of its own", "a factor in sigma"), case(1))

@@ -116,6 +116,8 @@ def through_origin(x: torch.Tensor, y: torch.Tensor) -> Fit:
 
 def name_of_number(value: float, sizes: dict[str, float], tolerance: float = 2e-3) -> str:
     """Return in words which simple number `value` is, made of the sizes {"pixels": D, ...}; empty if none fits."""
+    if abs(value - 1) < tolerance:
+        return ""
     named = {"2": 2.0, "one half": 0.5, "minus one": -1.0, "4": 4.0, "one quarter": 0.25}
     for name, size in sizes.items():
         if size > 1:

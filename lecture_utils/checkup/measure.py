@@ -7,7 +7,7 @@ import torch
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.probe import Probe, Trace
 
-BATCH = 64
+BATCH = 62              # no size of a layer: a division by it is then told apart
 PASSES = 64             # runs over which a KL that is itself estimated from draws is averaged
 DRAWS = 20_000          # values of epsilon that are looked at: the variance then has a standard error of one per cent
 STRESS = 100.0          # how much larger than usual the numbers are that show where an output ends
@@ -77,9 +77,12 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     kl_second, reading = _fit_second(second, by_second, positive, tolerance)
     estimated = False
     if not (kl_mu and kl_second) and not any(silent):
-        kl_mu, kl_second, reading, offset, estimated = _averaged(probe, natural, plant, limits, positive, by_mu, by_second)
+        averaged = _averaged(probe, natural, plant, limits, positive)
+        if averaged:
+            kl_mu, kl_second, reading, offset = averaged
+            estimated = True
     terms = {} if kl_second or silent[1] else _terms(second, by_second)
-    batch, half = _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance)
+    batch, half = ("", 1.0) if estimated else _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance)
     return Dose(likelihood, kl_mu, kl_second, reading, offset, estimated, silent, slopes.abs().max().item() == 0, terms,
                 batch, half)
 
@@ -99,8 +102,11 @@ def _fit_second(second, by_second, positive, tolerance):
     return (fits[name], name) if fits[name].slope and fits[name].misfit < tolerance else (None, "")
 
 
-def _averaged(probe, natural, plant, limits, positive, *first):
-    """Average the gradients of a KL that is estimated from draws, and accept a fit whose misfit is that of the noise."""
+def _averaged(probe, natural, plant, limits, positive):
+    """Average the gradients of a KL that is estimated from draws, and accept a fit whose misfit is that of the noise.
+
+    None if two runs agree: then nothing is estimated.
+    """
     mu, second = (leaf.detach().double().flatten() for leaf in plant)
     output = planted_outputs(natural, limits, 0)
     runs = [[g.flatten() for g in gradients(probe.run(probe.x[:BATCH], plant=plant, output=output), *plant)]
@@ -108,7 +114,7 @@ def _averaged(probe, natural, plant, limits, positive, *first):
     sums = [torch.stack(part) for part in zip(*runs)]
     means, errors = [s.mean(0) for s in sums], [s.std(0) / PASSES**0.5 for s in sums]
     if max(e.max().item() for e in errors) == 0:
-        return None, None, "", 0.0, False
+        return None
 
     def misfit(fit, x, y, error):
         return ((y - fit.slope * x).square().mean() / error.square().mean().clamp(min=1e-300)).item()
@@ -121,7 +127,7 @@ def _averaged(probe, natural, plant, limits, positive, *first):
     name = min(fits, key=lambda key: misfit(fits[key], slopes[key], means[1], errors[1]))
     good = misfit(fits[name], slopes[name], means[1], errors[1]) < 1.5
     return (fit_mu if good_mu else None, fits[name] if good else None, name if good else "",
-            offset if abs(offset) > 5 * fit_mu.error else 0.0, True)
+            offset if abs(offset) > 5 * fit_mu.error else 0.0)
 
 
 def _terms(second, by_second):
@@ -190,7 +196,7 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     if any(z is None for zs in collected.values() for z in zs):
         return None
     zs = torch.stack([torch.stack(collected[level]) for level in levels])              # [levels, passes, rows, columns]
-    moved = (zs.amax((0, 1, 2)) - zs.amin((0, 1, 2))) > 1e-7
+    moved = (zs.amax((0, 1)) - zs.amin((0, 1))).amax(0) > 1e-7        # columns that do not move are labels, for example
     to_mu, to_second, width = _jacobian(probe, natural, x, positive, output)
     if not moved.any():
         return Draw("", 0, 0, 0, 0, levels, [], "", False, True, to_mu, to_second, 0)
