@@ -52,6 +52,7 @@ def _examined(probe, evaluate, beta, trained, in_training):
         who = "encode" if natural.encoder_calls == 0 else "decode"
         unknown.append(f"the dose and the draw: the loss does not make the call that {who} names")
         return Report([], [], unknown, {"x": span(probe.x)})
+    _require_a_draw(natural)
     probe.train(False)
     ranges = measure_ranges(probe, natural)
     probe.train(True)
@@ -72,6 +73,14 @@ def _examined(probe, evaluate, beta, trained, in_training):
     measured = {"dose": dose, "draw": draw, "ranges": ranges, "learned": learned, "evaluation": evaluation, "doses": examined.doses,
                 "outputs": outputs[outputs.isfinite()], "unit": dose.likelihood.name if dose and dose.likelihood else "output"}
     return Report(all_findings(examined), _in_order(examined), unknown, measured)
+
+
+def _require_a_draw(natural):
+    """An encoder of one tensor, which the decoder gets as it is, is that of an autoencoder."""
+    pair = torch.cat([natural.mu.flatten(1), natural.second.flatten(1)], 1) if len(natural.mu) == len(natural.second) else None
+    if pair is not None and natural.z.numel() == pair.numel() and torch.equal(natural.z.flatten(1), pair):
+        raise CannotExamine("the decoder gets all that encode returned: there is no draw between the two. An autoencoder, or "
+                            "encode and decode name the wrong calls.")
 
 
 def _natural(probe):

@@ -280,10 +280,10 @@ def _output_range(e):
     t = e.dose.likelihood.target
     if name == "sigmoid twice" or (name == "Bernoulli, logits" and limits == "unit"):
         yield Finding("sigmoid-twice", "fault", "probabilities are taken for logits: the sigmoid is applied twice",
-                      seen + "; at 100 times larger codes they do not leave [0, 1]: p lies between 0.5 and 0.73",
+                      seen + "; with far larger codes they do not leave [0, 1]: p lies between 0.5 and 0.73",
                       ("a decoder that ends in a sigmoid, and binary_cross_entropy_with_logits",), case(16))
     elif name == "Bernoulli, logits" and limits == "tanh":
-        yield Finding("tanh-outputs", "fault", "the logits cannot leave [-1, 1]", seen + "; nor at 100 times larger codes",
+        yield Finding("tanh-outputs", "fault", "the logits cannot leave [-1, 1]", seen + "; nor with far larger codes",
                       ("a tanh at the decoder's end",), case(7))
     elif name == "Bernoulli, logits" and limits == "floor":
         yield Finding("relu-outputs", "fault", "the logits cannot be negative", seen, ("a ReLU at the decoder's end",), case(7))
@@ -297,7 +297,7 @@ def _output_range(e):
 def _code_range(e):
     r, reading = e.ranges, (e.dose.reading if e.dose else "") or (e.draw.reading if e.draw else "")
     if r.mu_limits in ("floor", "unit", "tanh"):
-        yield Finding("mu-activation", "fault", "mu is bounded", f"mu from {r.mu[0]:.3g} to {r.mu[1]:.3g} on x; 100 times larger inputs "
+        yield Finding("mu-activation", "fault", "mu is bounded", f"mu from {r.mu[0]:.3g} to {r.mu[1]:.3g} on x; far larger inputs "
                       f"do not leave {_limits(r.mu_limits)}", ("an activation on the encoder's last layer",), "notebook 10, exercise 3")
     if reading in ("log-variance", "log sigma") and r.second_limits in ("floor", "unit", "tanh"):
         least = forms.sigma_of(reading, torch.tensor(0.0 if r.second_limits != "tanh" else -1.0)).item()
@@ -349,10 +349,11 @@ def _learned(e):
         return
     silent = v.active == 0 and v.kl_units.max() < 0.02
     if silent and (abs(v.error / v.without_code - 1) < 0.1 or e.trained):
-        yield Finding("collapse", "fault", "the code says nothing: posterior collapse" + ("" if e.trained else ", if it has been trained"),
+        yield Finding("collapse", "fault" if e.trained else "note",
+                      "the code says nothing: " + ("posterior collapse" if e.trained else "not trained yet, or collapsed: say trained=True"),
                       f"no active unit of {units}, KL {v.kl_units.sum():.3g} nats; error {v.error:.4g}, of the mean image alone "
                       f"{v.without_code:.4g}, with the neighbour's code {v.swapped:.4g}", _collapse_causes(e), case(6))
-    elif v.error < v.without_code and v.off_prior.mean() > 0.3:
+    elif v.error < v.without_code and v.variance > 2 and v.off_prior.mean() > 0.3:
         yield Finding("off-prior", "fault", "the codes lie where the prior does not",
                       f"the aggregate q(z) has variance {v.variance:.3g} where N(0, I) has 1; {v.off_prior.mean():.2f} nats a unit off",
                       ("the KL weighs too little: see the dose", "too little training"), case(5))

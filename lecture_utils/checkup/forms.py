@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+MOST = 50_000           # outputs whose gradients decide on the form
+
 # Each likelihood: the gradient of its error with respect to the decoder's output o, for a target t, is a(o) + t b(o).
 LIKELIHOODS = {
     "Bernoulli, logits": lambda o: (torch.sigmoid(o), -torch.ones_like(o)),
@@ -48,7 +50,11 @@ def recognise_likelihood(outputs: torch.Tensor, gradients: torch.Tensor, toleran
 
     The targets need not be known: what depends on them is projected out for each pixel, and they are found afterwards.
     """
-    best = None
+    best, n = None, outputs.shape[1]
+    all_outputs, all_gradients = outputs, gradients
+    if n > MOST:
+        some = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:MOST].to(outputs.device)
+        outputs, gradients = outputs[:, some], gradients[:, some]
     for name, form in LIKELIHOODS.items():
         a, b = form(outputs)
         if not (a.isfinite().all() and b.isfinite().all()):
@@ -57,10 +63,14 @@ def recognise_likelihood(outputs: torch.Tensor, gradients: torch.Tensor, toleran
         weight = (a_rest * g_rest).sum() / a_rest.square().sum().clamp(min=1e-300)
         misfit = ((g_rest - weight * a_rest).square().sum() / gradients.square().sum().clamp(min=1e-300)).item() ** 0.5
         power = (weight.abs() * a_rest.square().sum().sqrt() / gradients.square().sum().clamp(min=1e-300).sqrt()).item()
-        target = ((gradients - weight * a) * b).sum(0) / b.square().sum(0) / weight
-        if power > 1e-3 and misfit < tolerance and (best is None or misfit < best.misfit):
-            best = Likelihood(name, weight.item(), target, misfit)
-    return best
+        if power > 1e-3 and misfit < tolerance and (best is None or misfit < best[2]):
+            best = name, weight, misfit
+    if best is None:
+        return None
+    name, weight, misfit = best
+    a, b = LIKELIHOODS[name](all_outputs)
+    target = ((all_gradients - weight * a) * b).sum(0) / b.square().sum(0) / weight
+    return Likelihood(name, weight.item(), target, misfit)
 
 
 def _without(values, direction):
