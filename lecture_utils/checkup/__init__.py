@@ -1,53 +1,95 @@
-"""A check-up for any VAE in PyTorch: what its loss weighs, what it draws, what it has learned, what its report is worth.
+"""A check-up for any VAE in PyTorch: what its loss weighs, what it draws, what it has learned, what
+its report is worth.
 
-Black box: the calls of encoder and decoder that the loss makes are intercepted, numbers are planted in their stead, and the
-loss is differentiated. Nothing is trained, and the model is left as it was. Notebook 10 shows how to read the findings.
+Black box: the calls of encoder and decoder that the loss makes are intercepted, numbers are planted
+in their stead, and the loss is differentiated. Nothing is trained, and the model is left as it was.
+Notebook 10 shows how to read the findings.
 """
 
 import math
 from collections.abc import Callable
 
-import torch
-
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.findings import Examined, all_findings
-from lecture_utils.checkup.measure import BATCH, measure_dose, measure_draw, measure_ranges, random_plant, span
+from lecture_utils.checkup.measure import (
+    BATCH,
+    measure_dose,
+    measure_draw,
+    measure_ranges,
+    random_plant,
+    span,
+)
 from lecture_utils.checkup.ports import CannotExamine, left_as_it_was
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
-from lecture_utils.checkup.state import LEARNED_ON, first_nonfinite, measure_evaluation, measure_learned
+from lecture_utils.checkup.state import (
+    LEARNED_ON,
+    first_nonfinite,
+    measure_evaluation,
+    measure_learned,
+)
+
+import torch
 
 __all__ = ["CannotExamine", "Finding", "Report", "examine"]
 
 
-def examine(model, x: torch.Tensor, loss: Callable, *, encode="encode", decode="decode", fields=None,
-            evaluate: Callable | None = None, beta: float = 1.0, trained: bool | None = None) -> Report:
+def examine(
+    model,
+    x: torch.Tensor,
+    loss: Callable,
+    *,
+    encode="encode",
+    decode="decode",
+    fields=None,
+    evaluate: Callable | None = None,
+    picture: Callable | None = None,
+    code: Callable | None = None,
+    beta: float = 1.0,
+    trained: bool | None = None,
+) -> Report:
     """Examine a VAE and return the report.
 
-    `x` are images as the training feeds them, [N, ...], 100 or more if what is learned matters (64 are enough for the rest).
-    `loss(x)` returns what the training minimises, a scalar or [B], and is called in training mode. `encode` and `decode` name
-    the calls that it makes: a method or a layer of the model ("encode", "net.decoder"), two layers for mu and the second
-    number, ("fc_mu", "fc_logvar"), or (module, "name") for a function. `encode` may return a pair, one tensor whose halves are
-    the pair, a Normal, or more: then `fields` says which are mu and the second number. Log-variance, log sigma, sigma and
-    variance are told apart by measurement. `evaluate(x)` returns the number that is reported for test images, in the mode in
-    which the model is handed in. `beta` is the weight of the KL that is meant; `trained` says whether the model is.
+    `x` are images as the training feeds them, [N, ...], 100 or more if what is learned matters (64
+    are enough for the rest). `loss(x)` returns what the training minimises, a scalar or [B], and is
+    called in training mode. `encode` and `decode` name the calls that it makes: a method or a layer
+    of the model ("encode", "net.decoder"), two layers for mu and the second number, ("fc_mu",
+    "fc_logvar"), or (module, "name") for a function. `encode` may return a pair, one tensor whose
+    halves are the pair, a Normal, or more: then `fields` says which are mu and the second number.
+    Log-variance, log sigma, sigma and variance are told apart by measurement. `evaluate(x)` returns
+    the number that is reported for test images, in the mode in which the model is handed in,
+    `picture(z)` what is shown of codes [B, J], `code(x)` the one code that stands for an image.
+    `beta` is the weight of the KL that is meant; `trained` says whether the model is.
 
-    Random states, weights, buffers, gradients, modes and plain attributes are restored. Raises CannotExamine if the adapter
-    does not fit the code.
+    Random states, weights, buffers, gradients, modes and plain attributes are restored. Raises
+    CannotExamine if the adapter does not fit the code.
     """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() < 2 or len(x) < 8:
-        raise CannotExamine("x must be a float tensor of at least 8 images, [N, ...], as the loss takes it.")
+        raise CannotExamine(
+            "x must be a float tensor of at least 8 images, [N, ...], as the loss takes it."
+        )
     in_training = bool(getattr(model, "training", False))
-    with left_as_it_was(model, loss, evaluate), torch.enable_grad():
-        return _examined(Probe(model, loss, x, encode, decode, fields), evaluate, beta, trained, in_training)
+    with left_as_it_was(model, loss, evaluate, picture, code), torch.enable_grad():
+        return _examined(
+            Probe(model, loss, x, encode, decode, fields),
+            evaluate,
+            picture,
+            code,
+            beta,
+            trained,
+            in_training,
+        )
 
 
-def _examined(probe, evaluate, beta, trained, in_training):
+def _examined(probe, evaluate, picture, code, beta, trained, in_training):
     probe.train(True)
     natural, nonfinite, stopped = _natural(probe)
     if stopped:
         return stopped
-    unknown = ["what the optimiser does, and what the loss writes elsewhere (logs, counters outside the model)"]
+    unknown = [
+        "what the optimiser does, and what the loss writes elsewhere (logs, counters outside the "
+        "model)"
+    ]
     if natural.encoder_calls == 0 or natural.decoder_calls == 0:
         who = "encode" if natural.encoder_calls == 0 else "decode"
         unknown.append(f"the dose and the draw: the loss does not make the call that {who} names")
@@ -67,72 +109,169 @@ def _examined(probe, evaluate, beta, trained, in_training):
         learned = measure_learned(probe, likelihood, reading) if likelihood else None
         if evaluate is not None:
             evaluation = measure_evaluation(probe, evaluate, likelihood, reading, in_training)
-    examined = Examined(probe.x, natural, ranges, dose, draw, learned, evaluation, cap, nonfinite, beta, trained)
+    probe.train(False)
+    outside, same_code = _shown(natural, picture), _same_code(probe.x, code)
+    examined = Examined(
+        probe.x,
+        natural,
+        ranges,
+        dose,
+        draw,
+        learned,
+        evaluation,
+        cap,
+        nonfinite,
+        outside,
+        same_code,
+        beta,
+        trained,
+    )
     unknown += _unknown(examined, evaluate, natural)
     outputs = natural.output.detach().float().cpu().flatten()
-    measured = {"dose": dose, "draw": draw, "ranges": ranges, "learned": learned, "evaluation": evaluation, "doses": examined.doses,
-                "outputs": outputs[outputs.isfinite()], "unit": dose.likelihood.name if dose and dose.likelihood else "output"}
+    measured = {
+        "dose": dose,
+        "draw": draw,
+        "ranges": ranges,
+        "learned": learned,
+        "evaluation": evaluation,
+        "doses": examined.doses,
+        "outputs": outputs[outputs.isfinite()],
+        "unit": dose.likelihood.name if dose and dose.likelihood else "output",
+    }
     return Report(all_findings(examined), _in_order(examined), unknown, measured)
+
+
+@torch.no_grad()
+def _shown(natural, picture):
+    """The range of the pictures of codes from the prior."""
+    return None if picture is None else span(picture(torch.randn_like(natural.mu)))
+
+
+@torch.no_grad()
+def _same_code(x, code):
+    if code is None:
+        return None
+    return torch.allclose(code(x[:BATCH]), code(x[:BATCH]), rtol=1e-5, equal_nan=True)
 
 
 def _require_a_draw(natural):
     """An encoder of one tensor, which the decoder gets as it is, is that of an autoencoder."""
-    pair = torch.cat([natural.mu.flatten(1), natural.second.flatten(1)], 1) if len(natural.mu) == len(natural.second) else None
-    if pair is not None and natural.z.numel() == pair.numel() and torch.equal(natural.z.flatten(1), pair):
-        raise CannotExamine("the decoder gets all that encode returned: there is no draw between the two. An autoencoder, or "
-                            "encode and decode name the wrong calls.")
+    pair = (
+        torch.cat([natural.mu.flatten(1), natural.second.flatten(1)], 1)
+        if len(natural.mu) == len(natural.second)
+        else None
+    )
+    if (
+        pair is not None
+        and natural.z.numel() == pair.numel()
+        and torch.equal(natural.z.flatten(1), pair)
+    ):
+        raise CannotExamine(
+            "the decoder gets all that encode returned: there is no draw between the two. An "
+            "autoencoder, or "
+            "encode and decode name the wrong calls."
+        )
 
 
 def _natural(probe):
-    """Run the loss once as it is. Return the trace, what is not finite, and a report if it cannot be run."""
+    """Run the loss once as it is. Return the trace, what is not finite, and a report if it cannot
+    be run."""
     x = probe.x[:BATCH]
     try:
         with first_nonfinite(probe.model) as found:
             trace = probe.run(x)
     except CannotExamine:
         raise
-    except Exception as error:  # noqa: BLE001  (somebody else's code: whatever it raises is a finding)
-        finding = Finding("loss-fails", "fault", "the loss cannot be computed", f"{type(error).__name__}: {error}",
-                          ("inputs, outputs or shapes do not fit the loss",), "notebook 10, case 15")
+    # noqa: BLE001  (somebody else's code: whatever it raises is a finding)
+    except Exception as error:
+        finding = Finding(
+            "loss-fails",
+            "fault",
+            "the loss cannot be computed",
+            f"{type(error).__name__}: {error}",
+            ("inputs, outputs or shapes do not fit the loss",),
+            "notebook 10, case 15",
+        )
         return None, [], Report([finding], [], [], {"x": span(probe.x)})
-    names = {"the inputs x": x, "mu": trace.mu, "the second number": trace.second, "z": trace.z,
-             "the decoder's output": trace.output, "the loss": trace.loss}
+    names = {
+        "the inputs x": x,
+        "mu": trace.mu,
+        "the second number": trace.second,
+        "z": trace.z,
+        "the decoder's output": trace.output,
+        "the loss": trace.loss,
+    }
     nonfinite = [] if x.isfinite().all() else ["the inputs x"]
-    nonfinite += found + [name for name, value in names.items() if value is not None and not value.isfinite().all()]
+    nonfinite += found + [
+        name for name, value in names.items() if value is not None and not value.isfinite().all()
+    ]
     return trace, list(dict.fromkeys(nonfinite)), None
 
 
 def _cap(probe, natural, dose, positive):
-    """What a pixel costs that is wrong with a logit of 50 (or with certainty), in nats. None where that has no meaning."""
-    if not dose.likelihood or dose.likelihood.name not in ("Bernoulli, logits", "Bernoulli, probabilities"):
+    """What a pixel costs that is wrong with a logit of 50 (or with certainty), in nats. None where
+    that has no meaning."""
+    if not dose.likelihood or dose.likelihood.name not in (
+        "Bernoulli, logits",
+        "Bernoulli, probabilities",
+    ):
         return None
-    target = dose.likelihood.target.reshape(natural.output.shape).round().clamp(0, 1).to(natural.output.dtype)
+    target = (
+        dose.likelihood.target.reshape(natural.output.shape)
+        .round()
+        .clamp(0, 1)
+        .to(natural.output.dtype)
+    )
     plant = [leaf.detach() for leaf in random_plant(natural, positive)]
     if dose.likelihood.name == "Bernoulli, logits":
         fair, wrong = torch.zeros_like(target), 50 * (1 - 2 * target)
     else:
         fair, wrong = torch.full_like(target, 0.5), 1 - target
     with torch.no_grad():
-        losses = [probe.run(probe.x[:BATCH], plant=plant, output=output, seed=0).loss.double().item() for output in (fair, wrong)]
-    exact = dose.likelihood.target.round().clamp(0, 1).sub(dose.likelihood.target).abs().max() < 0.02
-    return (losses[1] - losses[0]) / (dose.likelihood.weight * target.numel()) + math.log(2) if exact else None
+        losses = [
+            probe.run(probe.x[:BATCH], plant=plant, output=output, seed=0).loss.double().item()
+            for output in (fair, wrong)
+        ]
+    exact = (
+        dose.likelihood.target.round().clamp(0, 1).sub(dose.likelihood.target).abs().max() < 0.02
+    )
+    return (
+        (losses[1] - losses[0]) / (dose.likelihood.weight * target.numel()) + math.log(2)
+        if exact
+        else None
+    )
 
 
 def _in_order(e):
     lines = []
     if e.doses and not any(abs(value / e.beta - 1) > 0.01 for value in e.doses.values()):
-        kind = "a Gaussian of variance 1/2" if e.dose.likelihood.name.startswith("squared") else e.dose.likelihood.name
+        kind = (
+            "a Gaussian of variance 1/2"
+            if e.dose.likelihood.name.startswith("squared")
+            else e.dose.likelihood.name
+        )
         lines.append(f"the dose: the KL weighs {e.beta:g} against the error ({kind})")
     elif e.dose and e.dose.likelihood:
         lines.append(f"the error is known: {e.dose.likelihood.name}")
-    if e.draw and e.draw.reading in forms.READINGS and abs(e.draw.scale - 1) < 0.03 + 6 * e.draw.scale_error:
-        lines.append(f"the draw: the second number is a {e.draw.reading}, the variance of (z - mu) / sigma is "
-                     f"{e.draw.scale:.3f} ± {e.draw.scale_error:.3f}")
+    if (
+        e.draw
+        and e.draw.reading in forms.READINGS
+        and abs(e.draw.scale - 1) < 0.03 + 6 * e.draw.scale_error
+    ):
+        lines.append(
+            f"the draw: the second number is a {e.draw.reading}, the variance of (z - mu) / sigma "
+            f"is "
+            f"{e.draw.scale:.3f} ± {e.draw.scale_error:.3f}"
+        )
     if e.draw and e.draw.to_mu is not None and e.draw.to_second:
         lines.append("the gradient passes through the draw to both numbers")
     if e.learned and e.learned.error < e.learned.without_code:
-        lines.append(f"what is learned: {e.learned.active} of {len(e.learned.kl_units)} units active, KL {e.learned.kl_units.sum():.1f} nats; "
-                     f"the error is {e.learned.without_code - e.learned.error:.3g} below that of the mean image")
+        lines.append(
+            f"what is learned: {e.learned.active} of {len(e.learned.kl_units)} units active, KL "
+            f"{e.learned.kl_units.sum():.1f} nats; "
+            f"the error is {e.learned.without_code - e.learned.error:.3g} below that of the mean "
+            f"image"
+        )
     return lines
 
 
@@ -141,16 +280,30 @@ def _unknown(e, evaluate, natural):
     if e.dose is None:
         return ["dose, draw and all the rest: the numbers are not finite"]
     if not e.dose.likelihood and not e.dose.no_error:
-        lines.append("the likelihood: the error's gradient is that of no form this check-up knows (Bernoulli, squared error, continuous "
-                     "Bernoulli), so the dose cannot be known")
+        lines.append(
+            "the likelihood: the error's gradient is that of no form this check-up knows "
+            "(Bernoulli, squared error, continuous "
+            "Bernoulli), so the dose cannot be known"
+        )
     if not (e.dose.kl_mu and e.dose.kl_second) and not any(e.dose.silent):
-        lines.append("the KL's weight: its gradient is not that of a KL to N(0, I) (another prior, free bits, a bound on it, a wrong formula)")
+        lines.append(
+            "the KL's weight: its gradient is not that of a KL to N(0, I) (another prior, free "
+            "bits, a bound on it, a wrong formula)"
+        )
     if e.draw is None:
-        lines.append("the draw: what the decoder gets has not the shape of mu; name the first call after the draw")
+        lines.append(
+            "the draw: what the decoder gets has not the shape of mu; name the first call after "
+            "the draw"
+        )
     if e.learned is None:
-        lines.append(f"what is learned: it takes {LEARNED_ON} images, a known likelihood and a known reading")
+        lines.append(
+            f"what is learned: it takes {LEARNED_ON} images, a known likelihood and a known reading"
+        )
     if e.dose.likelihood and e.dose.likelihood.name.startswith("squared"):
-        lines.append("whether a weight in a squared error is a variance or a beta: the two give the same loss up to a constant factor")
+        lines.append(
+            "whether a weight in a squared error is a variance or a beta: the two give the same "
+            "loss up to a constant factor"
+        )
     if evaluate is None:
         lines.append("what the evaluation does: give evaluate=")
     if natural.decoder_calls > 1:

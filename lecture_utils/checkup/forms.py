@@ -1,4 +1,5 @@
-"""The forms that a likelihood and a reading of the second number can take, and which of them a measured gradient has."""
+"""The forms that a likelihood and a reading of the second number can take, and which of them a
+measured gradient has."""
 
 import math
 from typing import NamedTuple
@@ -6,14 +7,17 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-MOST = 50_000           # outputs whose gradients decide on the form
+MOST = 50_000  # outputs whose gradients decide on the form
 
-# Each likelihood: the gradient of its error with respect to the decoder's output o, for a target t, is a(o) + t b(o).
+# Each likelihood: the gradient of its error with respect to the decoder's output o, for a target t,
+# is a(o) + t b(o).
 LIKELIHOODS = {
     "Bernoulli, logits": lambda o: (torch.sigmoid(o), -torch.ones_like(o)),
     "Bernoulli, probabilities": lambda o: (1 / (1 - o), -1 / (o * (1 - o))),
     "squared error": lambda o: (o, -torch.ones_like(o)),
-    "squared error of sigmoid": lambda o: _through(torch.sigmoid(o), o, lambda p: (p, -torch.ones_like(p))),
+    "squared error of sigmoid": lambda o: _through(
+        torch.sigmoid(o), o, lambda p: (p, -torch.ones_like(p))
+    ),
     "squared error of tanh": lambda o: _tanh(o),
     "sigmoid twice": lambda o: _twice(o),
     "continuous Bernoulli": lambda o: (1 / -torch.expm1(-o) - 1 / o, -torch.ones_like(o)),
@@ -37,7 +41,8 @@ def _twice(o):
 
 
 class Likelihood(NamedTuple):
-    """A recognised error: its name, its weight in the loss, the targets it was compared with, and the misfit of the form."""
+    """A recognised error: its name, its weight in the loss, the targets it was compared with, and
+    the misfit of the form."""
 
     name: str
     weight: float
@@ -45,15 +50,21 @@ class Likelihood(NamedTuple):
     misfit: float
 
 
-def recognise_likelihood(outputs: torch.Tensor, gradients: torch.Tensor, tolerance: float) -> Likelihood | None:
-    """Return the likelihood whose gradient was measured at R planted outputs a pixel, or None: both are [R, n], float64.
+def recognise_likelihood(
+    outputs: torch.Tensor, gradients: torch.Tensor, tolerance: float
+) -> Likelihood | None:
+    """Return the likelihood whose gradient was measured at R planted outputs a pixel, or None: both
+    are [R, n], float64.
 
-    The targets need not be known: what depends on them is projected out for each pixel, and they are found afterwards.
+    The targets need not be known: what depends on them is projected out for each pixel, and they
+    are found afterwards.
     """
     best, n = None, outputs.shape[1]
     all_outputs, all_gradients = outputs, gradients
     if n > MOST:
-        some = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:MOST].to(outputs.device)
+        some = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:MOST].to(
+            outputs.device
+        )
         outputs, gradients = outputs[:, some], gradients[:, some]
     for name, form in LIKELIHOODS.items():
         a, b = form(outputs)
@@ -61,8 +72,14 @@ def recognise_likelihood(outputs: torch.Tensor, gradients: torch.Tensor, toleran
             continue
         a_rest, g_rest = _without(a, b), _without(gradients, b)
         weight = (a_rest * g_rest).sum() / a_rest.square().sum().clamp(min=1e-300)
-        misfit = ((g_rest - weight * a_rest).square().sum() / gradients.square().sum().clamp(min=1e-300)).item() ** 0.5
-        power = (weight.abs() * a_rest.square().sum().sqrt() / gradients.square().sum().clamp(min=1e-300).sqrt()).item()
+        misfit = (
+            (g_rest - weight * a_rest).square().sum() / gradients.square().sum().clamp(min=1e-300)
+        ).item() ** 0.5
+        power = (
+            weight.abs()
+            * a_rest.square().sum().sqrt()
+            / gradients.square().sum().clamp(min=1e-300).sqrt()
+        ).item()
         if power > 1e-3 and misfit < tolerance and (best is None or misfit < best[2]):
             best = name, weight, misfit
     if best is None:
@@ -85,10 +102,20 @@ READINGS = {
     "sigma": lambda s: (s, torch.ones_like(s)),
     "variance": lambda s: (s.clamp(min=1e-12).sqrt(), 0.5 / s.clamp(min=1e-12).sqrt()),
     "softplus to sigma": lambda s: (F.softplus(s), torch.sigmoid(s)),
-    "softplus to variance": lambda s: (F.softplus(s).sqrt(), 0.5 * torch.sigmoid(s) / F.softplus(s).sqrt()),
+    "softplus to variance": lambda s: (
+        F.softplus(s).sqrt(),
+        0.5 * torch.sigmoid(s) / F.softplus(s).sqrt(),
+    ),
     "half the log sigma": lambda s: (torch.exp(s / 4), torch.exp(s / 4) / 4),
 }
-PLAIN = ("log-variance", "log sigma", "sigma", "variance", "softplus to sigma", "softplus to variance")
+PLAIN = (
+    "log-variance",
+    "log sigma",
+    "sigma",
+    "variance",
+    "softplus to sigma",
+    "softplus to variance",
+)
 
 
 def sigma_of(reading: str, second: torch.Tensor) -> torch.Tensor:
@@ -102,7 +129,8 @@ def allowed_readings(positive: bool) -> list[str]:
 
 
 def kl_slope(reading: str, second: torch.Tensor) -> torch.Tensor:
-    """Return the derivative of KL(N(mu, sd^2) || N(0, 1)) = (mu^2 + sd^2 - 1)/2 - log sd with respect to the second number."""
+    """Return the derivative of KL(N(mu, sd^2) || N(0, 1)) = (mu^2 + sd^2 - 1)/2 - log sd with
+    respect to the second number."""
     sd, slope = READINGS[reading](second)
     return (sd - 1 / sd) * slope
 
@@ -121,11 +149,14 @@ def through_origin(x: torch.Tensor, y: torch.Tensor) -> Fit:
     slope = (x * y).sum() / power
     rest = (y - slope * x).square().sum()
     error = (rest / max(len(x) - 1, 1) / power).sqrt()
-    return Fit(slope.item(), error.item(), (rest / y.square().sum().clamp(min=1e-300)).sqrt().item())
+    return Fit(
+        slope.item(), error.item(), (rest / y.square().sum().clamp(min=1e-300)).sqrt().item()
+    )
 
 
 def name_of_number(value: float, sizes: dict[str, float], tolerance: float = 2e-3) -> str:
-    """Return in words which simple number `value` is, made of the sizes {"pixels": D, ...}; empty if none fits."""
+    """Return in words which simple number `value` is, made of the sizes {"pixels": D, ...}; empty
+    if none fits."""
     if abs(value - 1) < tolerance:
         return ""
     named = {"2": 2.0, "one half": 0.5, "minus one": -1.0, "4": 4.0, "one quarter": 0.25}
@@ -141,6 +172,9 @@ def name_of_number(value: float, sizes: dict[str, float], tolerance: float = 2e-
                 named[f"1 / ({first} × {second}) ({one:g} × {two:g})"] = 1 / (one * two)
             if first != second:
                 named[f"{first} / {second} ({one:g} / {two:g})"] = one / two
-    fits = [(abs(math.log(abs(value / size))), name) for name, size in named.items()
-            if value and value * size > 0]
+    fits = [
+        (abs(math.log(abs(value / size))), name)
+        for name, size in named.items()
+        if value and value * size > 0
+    ]
     return min(fits)[1] if fits and min(fits)[0] < tolerance else ""

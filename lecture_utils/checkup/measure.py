@@ -2,44 +2,51 @@
 
 from typing import NamedTuple
 
+from lecture_utils.checkup import forms
+from lecture_utils.checkup.probe import Probe, Trace, sharp
+
 import torch
 
-from lecture_utils.checkup import forms
-from lecture_utils.checkup.probe import Probe, Trace
-
-BATCH = 62              # no size of a layer: a division by it is then told apart
-PASSES = 64             # runs over which a KL that is itself estimated from draws is averaged
-DRAWS = 20_000          # values of epsilon that are looked at: the variance then has a standard error of one per cent
-STRESS = 1e4            # how much larger than usual the numbers are that show where an output ends
+BATCH = 62  # no size of a layer: a division by it is then told apart
+PASSES = 64  # runs over which a KL that is itself estimated from draws is averaged
+# values of epsilon that are looked at: the variance then has a standard error of one per cent
+DRAWS = 20_000
+STRESS = 1e4  # how much larger than usual the numbers are that show where an output ends
 
 
 class Dose(NamedTuple):
-    """The weights with which the loss's two terms enter its gradient; `kl_mu` and `kl_second` are fits, or None."""
+    """The weights with which the loss's two terms enter its gradient; `kl_mu` and `kl_second` are
+    fits, or None."""
 
     likelihood: forms.Likelihood | None
     kl_mu: forms.Fit | None
     kl_second: forms.Fit | None
-    reading: str                # as what the KL reads the second number; "" if unknown
-    offset: float               # the prior's mean, in units of mu
-    estimated: bool             # the KL is a Monte Carlo estimate
-    silent: tuple[bool, bool]   # no gradient to mu, to the second number
-    no_error: bool              # the loss does not depend on the decoder's output
-    terms: dict                 # if no reading fits: the KL's slope as a combination of 1, exp(s), exp(2 s)
-    batch: str                  # "mean", "sum" or "neither": how the loss joins the images of a batch
-    half: float                 # KL's weight over the error's on half of the batch, relative to the whole
+    reading: str  # as what the KL reads the second number; "" if unknown
+    offset: float  # the prior's mean, in units of mu
+    estimated: bool  # the KL is a Monte Carlo estimate
+    silent: tuple[bool, bool]  # no gradient to mu, to the second number
+    no_error: bool  # the loss does not depend on the decoder's output
+    terms: dict  # if no reading fits: the KL's slope as a combination of 1, exp(s), exp(2 s)
+    batch: str  # "mean", "sum" or "neither": how the loss joins the images of a batch
+    half: float  # KL's weight over the error's on half of the batch, relative to the whole
 
 
 def random_plant(trace: Trace, positive: bool, seed: int = 0):
-    """Return values of mu and the second number, of the shapes that the encoder returns, that no encoder would return."""
+    """Return values of mu and the second number, of the shapes that the encoder returns, that no
+    encoder would return."""
     generator = torch.Generator().manual_seed(seed)
     mu = 1.2 * torch.randn(trace.mu.shape, generator=generator)
     u = torch.rand(trace.second.shape, generator=generator)
     second = 0.3 + 1.7 * u if positive else -1.5 + 2.7 * u
-    return tuple(v.to(like.device, like.dtype).requires_grad_() for v, like in ((mu, trace.mu), (second, trace.second)))
+    return tuple(
+        v.to(like.device, like.dtype).requires_grad_()
+        for v, like in ((mu, trace.mu), (second, trace.second))
+    )
 
 
 def planted_outputs(trace: Trace, limits: str, seed: int):
-    """Return outputs of the decoder's shape, spread over a range that it can have: errors of other values may be refused."""
+    """Return outputs of the decoder's shape, spread over a range that it can have: errors of other
+    values may be refused."""
     contained = limits or ("tanh" if trace.output.abs().max() < 1 else "")
     low, high = {"unit": (0.05, 0.95), "tanh": (-0.95, 0.95)}.get(contained, (-3.0, 3.0))
     u = torch.rand(trace.output.shape, generator=torch.Generator().manual_seed(seed))
@@ -51,8 +58,10 @@ def gradients(trace: Trace, *leaves):
     if not trace.loss.requires_grad:
         return [torch.zeros_like(leaf, dtype=torch.float64) for leaf in leaves]
     found = torch.autograd.grad(trace.loss, leaves, allow_unused=True)
-    return [torch.zeros_like(leaf, dtype=torch.float64) if g is None else g.detach().double()
-            for g, leaf in zip(found, leaves)]
+    return [
+        torch.zeros_like(leaf, dtype=torch.float64) if g is None else g.detach().double()
+        for g, leaf in zip(found, leaves)
+    ]
 
 
 def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> Dose:
@@ -83,9 +92,24 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
             kl_mu, kl_second, reading, offset = averaged
             estimated = True
     terms = {} if kl_second or silent[1] else _terms(second, by_second)
-    batch, half = ("", 1.0) if estimated else _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance)
-    return Dose(likelihood, kl_mu, kl_second, reading, offset, estimated, silent, slopes.abs().max().item() == 0, terms,
-                batch, half)
+    batch, half = (
+        ("", 1.0)
+        if estimated
+        else _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance)
+    )
+    return Dose(
+        likelihood,
+        kl_mu,
+        kl_second,
+        reading,
+        offset,
+        estimated,
+        silent,
+        slopes.abs().max().item() == 0,
+        terms,
+        batch,
+        half,
+    )
 
 
 def _fit_mu(mu, by_mu, tolerance):
@@ -98,55 +122,85 @@ def _fit_mu(mu, by_mu, tolerance):
 
 
 def _fit_second(second, by_second, positive, tolerance):
-    fits = {name: forms.through_origin(forms.kl_slope(name, second), by_second) for name in forms.allowed_readings(positive)}
+    fits = {
+        name: forms.through_origin(forms.kl_slope(name, second), by_second)
+        for name in forms.allowed_readings(positive)
+    }
     name = min(fits, key=lambda key: fits[key].misfit)
     return (fits[name], name) if fits[name].slope and fits[name].misfit < tolerance else (None, "")
 
 
 def _averaged(probe, natural, plant, limits, positive):
-    """Average the gradients of a KL that is estimated from draws, and accept a fit whose misfit is that of the noise.
+    """Average the gradients of a KL that is estimated from draws, and accept a fit whose misfit is
+    that of the noise.
 
     None if two runs agree: then nothing is estimated.
     """
     mu, second = (leaf.detach().double().flatten() for leaf in plant)
     output = planted_outputs(natural, limits, 0)
-    runs = [[g.flatten() for g in gradients(probe.run(probe.x[:BATCH], plant=plant, output=output), *plant)]
-            for _ in range(PASSES)]
+    runs = [
+        [
+            g.flatten()
+            for g in gradients(probe.run(probe.x[:BATCH], plant=plant, output=output), *plant)
+        ]
+        for _ in range(PASSES)
+    ]
     sums = [torch.stack(part) for part in zip(*runs)]
     means, errors = [s.mean(0) for s in sums], [s.std(0) / PASSES**0.5 for s in sums]
     if max(e.max().item() for e in errors) == 0:
         return None
 
     def misfit(fit, x, y, error):
-        return ((y - fit.slope * x).square().mean() / error.square().mean().clamp(min=1e-300)).item()
+        return (
+            (y - fit.slope * x).square().mean() / error.square().mean().clamp(min=1e-300)
+        ).item()
 
     fit_mu = forms.through_origin(mu - mu.mean(), means[0] - means[0].mean())
     offset = (mu.mean() - means[0].mean() / fit_mu.slope).item() if fit_mu.slope else 0.0
-    good_mu = fit_mu.slope != 0 and misfit(fit_mu, mu - mu.mean(), means[0] - means[0].mean(), errors[0]) < 1.5
-    slopes = {name: forms.kl_slope(name, second) for name in forms.PLAIN if name in forms.allowed_readings(positive)}
+    good_mu = (
+        fit_mu.slope != 0
+        and misfit(fit_mu, mu - mu.mean(), means[0] - means[0].mean(), errors[0]) < 1.5
+    )
+    slopes = {
+        name: forms.kl_slope(name, second)
+        for name in forms.PLAIN
+        if name in forms.allowed_readings(positive)
+    }
     fits = {name: forms.through_origin(slope, means[1]) for name, slope in slopes.items()}
     name = min(fits, key=lambda key: misfit(fits[key], slopes[key], means[1], errors[1]))
     good = misfit(fits[name], slopes[name], means[1], errors[1]) < 1.5
-    return (fit_mu if good_mu else None, fits[name] if good else None, name if good else "",
-            offset if abs(offset) > 6 * (errors[0].mean() / len(mu) ** 0.5 / abs(fit_mu.slope)).item() else 0.0)
+    return (
+        fit_mu if good_mu else None,
+        fits[name] if good else None,
+        name if good else "",
+        offset
+        if abs(offset) > 6 * (errors[0].mean() / len(mu) ** 0.5 / abs(fit_mu.slope)).item()
+        else 0.0,
+    )
 
 
 def _terms(second, by_second):
-    """Write the KL's slope as c0 + c1 exp(s) + c2 exp(2 s), if that fits: the right one is -1/2 + 1/2 exp(s)."""
+    """Write the KL's slope as c0 + c1 exp(s) + c2 exp(2 s), if that fits: the right one is -1/2 +
+    1/2 exp(s)."""
     columns = torch.stack([torch.ones_like(second), second.exp(), (2 * second).exp()], 1)
     solution = torch.linalg.lstsq(columns, by_second[:, None]).solution[:, 0]
     rest = (columns @ solution - by_second).norm() / by_second.norm().clamp(min=1e-300)
-    return {"1": solution[0].item(), "exp(s)": solution[1].item(), "exp(2 s)": solution[2].item()} if rest < 1e-3 else {}
+    return (
+        {"1": solution[0].item(), "exp(s)": solution[1].item(), "exp(2 s)": solution[2].item()}
+        if rest < 1e-3
+        else {}
+    )
 
 
 def _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance):
-    """How the loss joins images, from the loss of a batch and of its halves, with everything random planted away."""
-    x, output = probe.x[:BATCH], planted_outputs(natural, limits, 0)
+    """How the loss joins images, from the loss of a batch and of its halves, with everything random
+    planted away."""
+    x, output = sharp(probe.x[:BATCH]), planted_outputs(natural, limits, 0)
     n = len(x) // 2
     rows = len(output) // len(x)
     if n < 2 or rows * len(x) != len(output) or rows != 1 or len(plant[0]) != len(x):
         return "", 1.0
-    x = x[:2 * n]
+    x = x[: 2 * n]
     parts = [x, x[:n], x[n:]]
     cuts = [slice(0, 2 * n), slice(0, n), slice(n, 2 * n)]
     losses, ratios = [], []
@@ -158,33 +212,41 @@ def _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance):
         ratios.append(by_mu.norm().item() / max(by_output.norm().item(), 1e-300))
     whole, first, other = losses
     scale = abs(first) + abs(other)
-    kind = "mean" if abs(whole - (first + other) / 2) < 1e-3 * scale else \
-        "sum" if abs(whole - first - other) < 1e-3 * scale else "neither"
-    # Norms over n and 2 n images grow alike for both terms, so the ratio of ratios is that of the weights.
+    kind = (
+        "mean"
+        if abs(whole - (first + other) / 2) < 1e-3 * scale
+        else "sum"
+        if abs(whole - first - other) < 1e-3 * scale
+        else "neither"
+    )
+    # Norms over n and 2 n images grow alike for both terms, so the ratio of ratios is that of the
+    # weights.
     half = (ratios[1] + ratios[2]) / 2 / ratios[0] if ratios[0] > 0 else 1.0
     return kind, half
 
 
 class Draw(NamedTuple):
-    """How z is drawn. `reading` is as what the sampler takes the second number, `scale` the variance of (z - mu) / sd."""
+    """How z is drawn. `reading` is as what the sampler takes the second number, `scale` the
+    variance of (z - mu) / sd."""
 
     reading: str
     scale: float
     scale_error: float
-    mean: float                 # of (z - mu) / sd: 0
+    mean: float  # of (z - mu) / sd: 0
     mean_error: float
-    seconds: list               # planted values of the second number
-    log_variances: list         # log variance of the draws at each
-    shared: str                 # "images" or "units" if they get the same epsilon
-    repeated: bool              # the same epsilon in each call
-    none: bool                  # nothing is drawn
-    to_mu: float | None         # d z / d mu: 1
-    to_second: bool             # a gradient reaches the second number
-    width: int                  # columns of z that the draw moves
+    seconds: list  # planted values of the second number
+    log_variances: list  # log variance of the draws at each
+    shared: str  # "images" or "units" if they get the same epsilon
+    repeated: bool  # the same epsilon in each call
+    none: bool  # nothing is drawn
+    to_mu: float | None  # d z / d mu: 1
+    to_second: bool  # a gradient reaches the second number
+    width: int  # columns of z that the draw moves
 
 
 def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> Draw | None:
-    """Plant constants for mu and the second number, and look at the decoder's argument. None if z cannot be told."""
+    """Plant constants for mu and the second number, and look at the decoder's argument. None if z
+    cannot be told."""
     x, rows = probe.x[:BATCH], natural.mu.shape[0]
     n_units = natural.mu[0].numel()
     levels = [0.3, 0.6, 1.0, 1.5, 2.0] if positive else [-2.0, -1.0, 0.0, 0.7, 1.4]
@@ -196,12 +258,16 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
             collected[level].append(_drawn(probe, natural, x, level, output))
     if any(z is None for zs in collected.values() for z in zs):
         return None
-    zs = torch.stack([torch.stack(collected[level]) for level in levels])              # [levels, passes, rows, columns]
-    moved = (zs.amax((0, 1)) - zs.amin((0, 1))).amax(0) > 1e-7        # columns that do not move are labels, for example
+    zs = torch.stack(
+        [torch.stack(collected[level]) for level in levels]
+    )  # [levels, passes, rows, columns]
+    moved = (zs.amax((0, 1)) - zs.amin((0, 1))).amax(
+        0
+    ) > 1e-7  # columns that do not move are labels, for example
     to_mu, to_second, width = _jacobian(probe, natural, x, positive, output)
     if not moved.any():
         return Draw("", 0, 0, 0, 0, levels, [], "", False, True, to_mu, to_second, 0)
-    noise = zs[..., moved] - 0.5                                                        # mu is planted at 0.5
+    noise = zs[..., moved] - 0.5  # mu is planted at 0.5
     if not _fits_width(int(moved.sum()), n_units, natural):
         return None
     return _describe(noise, levels, positive, to_mu, to_second)
@@ -221,13 +287,16 @@ def _drawn(probe, natural, x, level, output):
 
 
 def _jacobian(probe, natural, x, positive, output):
-    """Return d z / d mu (its mean; None without a gradient) and whether a gradient reaches the second number."""
+    """Return d z / d mu (its mean; None without a gradient) and whether a gradient reaches the
+    second number."""
     plant = random_plant(natural, positive, seed=1)
     z = probe.run(x, plant=plant, output=output).z
     if not z.requires_grad:
         return None, False, z.shape[-1]
     by_mu, by_second = torch.autograd.grad(z.sum(), plant, allow_unused=True)
-    per_draw = len(z.reshape(-1, z.shape[-1])) / max(len(plant[0].reshape(-1, plant[0].shape[-1])), 1)
+    per_draw = len(z.reshape(-1, z.shape[-1])) / max(
+        len(plant[0].reshape(-1, plant[0].shape[-1])), 1
+    )
     slope = None if by_mu is None else by_mu.double().mean().item() / max(per_draw, 1)
     return slope, by_second is not None and bool(by_second.abs().max() > 0), z.shape[-1]
 
@@ -246,22 +315,40 @@ def _describe(noise, levels, positive, to_mu, to_second):
     epsilon = noise / sd[:, None, None, None]
     ratios = squares / sd.square()
     shared, repeated = _sharing(epsilon)
-    n_free = epsilon.numel() / (epsilon.shape[2] if shared == "images" else epsilon.shape[3] if shared == "units" else 1)
+    n_free = epsilon.numel() / (
+        epsilon.shape[2] if shared == "images" else epsilon.shape[3] if shared == "units" else 1
+    )
     n_free = n_free / (epsilon.shape[0] * epsilon.shape[1]) if repeated else n_free
     scale = ratios.mean().item()
     error = scale * (2 / n_free) ** 0.5
     constant = squares.max() / squares.min() < 1.2
-    uneven = ((ratios / scale - 1).abs().max() > 6 * (2 * len(levels) / n_free) ** 0.5 + 0.02).item()
+    uneven = (
+        (ratios / scale - 1).abs().max() > 6 * (2 * len(levels) / n_free) ** 0.5 + 0.02
+    ).item()
     reading = "constant" if constant else "" if uneven else best
     if constant:
         scale, error = squares.mean().item(), squares.mean().item() * (2 / n_free) ** 0.5
     mean = epsilon.mean().item()
-    return Draw(reading, scale, error, mean, epsilon.std().item() / n_free**0.5, levels, squares.log().tolist(), shared,
-                repeated, False, to_mu, to_second, noise.shape[-1])
+    return Draw(
+        reading,
+        scale,
+        error,
+        mean,
+        epsilon.std().item() / n_free**0.5,
+        levels,
+        squares.log().tolist(),
+        shared,
+        repeated,
+        False,
+        to_mu,
+        to_second,
+        noise.shape[-1],
+    )
 
 
 def _sharing(epsilon):
-    """Whether all images, or all units, or all calls get the same epsilon [levels, passes, rows, columns]."""
+    """Whether all images, or all units, or all calls get the same epsilon [levels, passes, rows,
+    columns]."""
     spread = epsilon.square().mean().sqrt().clamp(min=1e-300) * 1e-4
 
     def same(axis):
@@ -290,10 +377,19 @@ def measure_ranges(probe: Probe, natural: Trace) -> Ranges:
     mu, second = probe.call_encoder(natural, STRESS)
     negative = probe.call_encoder(natural, -STRESS)
     mu, second = torch.cat([mu, negative[0]]), torch.cat([second, negative[1]])
-    big = probe.call_decoder(natural, lambda z: STRESS * torch.randn(z.shape, generator=generator).to(z.device, z.dtype))
-    return Ranges(span(probe.x), span(natural.mu), span(natural.second), span(natural.output),
-                  limits_of(torch.cat([mu, natural.mu])), limits_of(torch.cat([second, natural.second])),
-                  limits_of(torch.cat([big, natural.output])), second.min().item())
+    big = probe.call_decoder(
+        natural, lambda z: STRESS * torch.randn(z.shape, generator=generator).to(z.device, z.dtype)
+    )
+    return Ranges(
+        span(probe.x),
+        span(natural.mu),
+        span(natural.second),
+        span(natural.output),
+        limits_of(torch.cat([mu, natural.mu])),
+        limits_of(torch.cat([second, natural.second])),
+        limits_of(torch.cat([big, natural.output])),
+        second.min().item(),
+    )
 
 
 def span(values):
@@ -302,7 +398,8 @@ def span(values):
 
 
 def limits_of(values: torch.Tensor) -> str:
-    """Return "unit" for [0, 1], "tanh" for [-1, 1] if both ends are met, "floor" for [0, inf), "clamp" for other ends that are met, or ""."""
+    """Return "unit" for [0, 1], "tanh" for [-1, 1] if both ends are met, "floor" for [0, inf),
+    "clamp" for other ends that are met, or ""."""
     values = values.detach().double().flatten()
     values = values[values.isfinite()]
     if not len(values):

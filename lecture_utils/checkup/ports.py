@@ -1,7 +1,9 @@
-"""Reach into somebody else's VAE: replace the calls of its encoder and decoder, and leave all as it was.
+"""Reach into somebody else's VAE: replace the calls of its encoder and decoder, and leave all as it
+was.
 
-A *place* says where a call stands: the name of a method or of a layer of the model ("encode", "net.decoder"), or a pair
-(owner, name) for a function that lives elsewhere, in a module for example.
+A *place* says where a call stands: the name of a method or of a layer of the model ("encode",
+"net.decoder"), or a pair (owner, name) for a function that lives elsewhere, in a module for
+example.
 """
 
 import contextlib
@@ -27,7 +29,8 @@ class Place(NamedTuple):
 
 
 def find_place(model, where) -> Place:
-    """Return the place of a call: a layer (its `forward`), a method, or (owner, name). Raises CannotExamine."""
+    """Return the place of a call: a layer (its `forward`), a method, or (owner, name). Raises
+    CannotExamine."""
     if isinstance(where, nn.Module):
         return Place(where, "forward")
     if isinstance(where, tuple):
@@ -37,13 +40,20 @@ def find_place(model, where) -> Place:
     for step in path:
         owner = owner[int(step)] if step.isdigit() else getattr(owner, step, None)
     target = owner[int(name)] if name.isdigit() else getattr(owner, name, None)
-    return Place(target, "forward") if isinstance(target, nn.Module) else _checked(Place(owner, name), where)
+    return (
+        Place(target, "forward")
+        if isinstance(target, nn.Module)
+        else _checked(Place(owner, name), where)
+    )
 
 
 def _checked(place, where):
     if not callable(getattr(place.owner, place.name, None)):
-        raise CannotExamine(f"{where!r} is not a method, a layer or a function of the model. Name the call that the loss "
-                            "makes, for example encode=\"encode\", or encode=(\"fc_mu\", \"fc_logvar\") for two layers.")
+        raise CannotExamine(
+            f"{where!r} is not a method, a layer or a function of the model. Name the call that "
+            f"the loss "
+            'makes, for example encode="encode", or encode=("fc_mu", "fc_logvar") for two layers.'
+        )
     return place
 
 
@@ -69,12 +79,21 @@ def replaced(place: Place, wrapper: Callable):
 
 @contextlib.contextmanager
 def left_as_it_was(model, *functions):
-    """Restore weights, buffers, modes, plain attributes, random states, and generators that the functions hold."""
+    """Restore weights, buffers, modes, plain attributes, random states, and generators that the
+    functions hold."""
     modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    tensors = [(t, t.detach().clone()) for m in modules for t in (*m._parameters.values(), *m._buffers.values())
-               if t is not None]
+    tensors = [
+        (t, t.detach().clone())
+        for m in modules
+        for t in (*m._parameters.values(), *m._buffers.values())
+        if t is not None
+    ]
     attributes = [(m, dict(vars(m)), dict(m._buffers)) for m in modules]
-    gradients = [(p, p.grad, None if p.grad is None else p.grad.clone()) for m in modules for p in m.parameters(False)]
+    gradients = [
+        (p, p.grad, None if p.grad is None else p.grad.clone())
+        for m in modules
+        for p in m.parameters(False)
+    ]
     generators = [(g, g.get_state()) for g in _generators(modules, functions)]
     states = random.getstate(), np.random.get_state()
     with torch.random.fork_rng():
@@ -100,15 +119,22 @@ def left_as_it_was(model, *functions):
 
 
 def _same(a, b):
-    return torch.equal(a.detach().nan_to_num(), b.nan_to_num()) and torch.equal(a.isnan(), b.isnan())
+    return torch.equal(a.detach().nan_to_num(), b.nan_to_num()) and torch.equal(
+        a.isnan(), b.isnan()
+    )
 
 
 def _generators(modules, functions):
-    """Generators that are attributes of the model, cells of a closure, or globals that a function names."""
+    """Generators that are attributes of the model, cells of a closure, or globals that a function
+    names."""
     found = [value for module in modules for value in vars(module).values()]
     for function in functions:
         code = getattr(function, "__code__", None)
-        found += [cell.cell_contents for cell in (getattr(function, "__closure__", None) or ()) if _filled(cell)]
+        found += [
+            cell.cell_contents
+            for cell in (getattr(function, "__closure__", None) or ())
+            if _filled(cell)
+        ]
         found += [function.__globals__.get(name) for name in (code.co_names if code else ())]
         found += list(getattr(function, "__defaults__", None) or ())
     return {id(g): g for g in found if isinstance(g, torch.Generator)}.values()
@@ -129,7 +155,7 @@ def seed_all(seed: int) -> None:
 
 
 class Pair(NamedTuple):
-    """What an encoder returned: mu and the second number, and how to return others in their stead."""
+    """What an encoder returned: mu, the second number, and how to return others in their stead."""
 
     mu: torch.Tensor
     second: torch.Tensor
@@ -137,18 +163,25 @@ class Pair(NamedTuple):
 
 
 def take_pair(output, fields) -> Pair:
-    """Find mu and the second number in what an encoder returned. Raises CannotExamine if it is not clear."""
+    """Find mu and the second number in what an encoder returned. Raises CannotExamine if it is not
+    clear."""
     if isinstance(output, Distribution):
         return _pair_of_distribution(output)
     if isinstance(output, torch.Tensor):
         if output.dim() < 2 or output.shape[1] % 2:
-            raise CannotExamine(f"encode returned one tensor of shape {list(output.shape)}: mu and the second number cannot "
-                                "be its two halves. Name two layers: encode=(\"fc_mu\", \"fc_logvar\").")
+            raise CannotExamine(
+                f"encode returned one tensor of shape {list(output.shape)}: mu and the second "
+                f"number cannot "
+                'be its two halves. Name two layers: encode=("fc_mu", "fc_logvar").'
+            )
         return Pair(*output.chunk(2, 1), lambda mu, second: torch.cat([mu, second], 1))
     first, second = fields or (0, 1)
     if fields is None and len(output) != 2:
-        raise CannotExamine(f"encode returned {len(output)} values. Say which are mu and the second number, fields=(0, 1); "
-                            "if z is among them, name the two layers instead: encode=(\"fc_mu\", \"fc_logvar\").")
+        raise CannotExamine(
+            f"encode returned {len(output)} values. Say which are mu and the second number, "
+            f"fields=(0, 1); "
+            'if z is among them, name the two layers instead: encode=("fc_mu", "fc_logvar").'
+        )
 
     def rebuild(mu, other):
         values = {first: mu, second: other}
@@ -164,9 +197,15 @@ def take_pair(output, fields) -> Pair:
 
 
 def _pair_of_distribution(output):
-    inner, wrap = (output.base_dist, output.reinterpreted_batch_ndims) if isinstance(output, Independent) else (output, None)
+    inner, wrap = (
+        (output.base_dist, output.reinterpreted_batch_ndims)
+        if isinstance(output, Independent)
+        else (output, None)
+    )
     if not isinstance(inner, Normal):
-        raise CannotExamine(f"encode returned a {type(inner).__name__}: only a Normal can be examined.")
+        raise CannotExamine(
+            f"encode returned a {type(inner).__name__}: only a Normal can be examined."
+        )
 
     def rebuild(mu, sigma):
         normal = Normal(mu, sigma, validate_args=False)
@@ -176,29 +215,44 @@ def _pair_of_distribution(output):
 
 
 class Output(NamedTuple):
-    """What a decoder returned: the tensor with one value a pixel, and how to return another in its stead."""
+    """What a decoder returned: the tensor with one value a pixel, and how to return another in its
+    stead."""
 
     value: torch.Tensor
     rebuild: Callable
 
 
 def take_output(output, n_pixels: int) -> Output:
-    """Find the tensor that has a value for each of the n pixels of an image. Raises CannotExamine if there is none."""
+    """Find the tensor that has a value for each of the n pixels of an image. Raises CannotExamine
+    if there is none."""
     if isinstance(output, Independent):
         inner = take_output(output.base_dist, n_pixels)
         depth = output.reinterpreted_batch_ndims
-        return Output(inner.value, lambda new: Independent(inner.rebuild(new), depth, validate_args=False))
+        return Output(
+            inner.value, lambda new: Independent(inner.rebuild(new), depth, validate_args=False)
+        )
     if isinstance(output, Bernoulli):
         return Output(output.logits, lambda new: Bernoulli(logits=new, validate_args=False))
     if isinstance(output, Normal):
         return Output(output.loc, lambda new: Normal(new, output.scale, validate_args=False))
     if isinstance(output, torch.Tensor):
-        if output.dim() > 1 and output.shape[1:].numel() % n_pixels and n_pixels != output.shape[-1]:
-            raise CannotExamine(f"decode returned {list(output.shape)}, but an image has {n_pixels} values.")
+        if (
+            output.dim() > 1
+            and output.shape[1:].numel() % n_pixels
+            and n_pixels != output.shape[-1]
+        ):
+            raise CannotExamine(
+                f"decode returned {list(output.shape)}, but an image has {n_pixels} values."
+            )
         return Output(output, lambda new: new)
     keys = output.keys() if isinstance(output, dict) else range(len(output))
     for key in keys:
-        if isinstance(output[key], torch.Tensor) and output[key].dim() > 1 and output[key].shape[1:].numel() == n_pixels:
+        if (
+            isinstance(output[key], torch.Tensor)
+            and output[key].dim() > 1
+            and output[key].shape[1:].numel() == n_pixels
+        ):
+
             def rebuild(new, key=key):
                 if isinstance(output, dict):
                     copy = type(output)(output)
@@ -206,6 +260,10 @@ def take_output(output, n_pixels: int) -> Output:
                     return copy
                 parts = [new if index == key else part for index, part in enumerate(output)]
                 return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
+
             return Output(output[key], rebuild)
-    raise CannotExamine(f"decode returned nothing with {n_pixels} values an image. Name the call whose result the loss compares "
-                        "with x.")
+    raise CannotExamine(
+        f"decode returned nothing with {n_pixels} values an image. Name the call whose result the "
+        f"loss compares "
+        "with x."
+    )

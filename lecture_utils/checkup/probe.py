@@ -1,18 +1,27 @@
-"""Run the loss with the encoder's and the decoder's calls intercepted, and record what passes through them."""
+"""Run the loss with the encoder's and the decoder's calls intercepted, and record what passes
+through them."""
 
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lecture_utils.checkup.ports import (
+    CannotExamine,
+    find_place,
+    replaced,
+    seed_all,
+    take_output,
+    take_pair,
+)
+
 import torch
 from torch import nn
-
-from lecture_utils.checkup.ports import CannotExamine, find_place, replaced, seed_all, take_output, take_pair
 
 
 @dataclass
 class Trace:
-    """What one run of the loss showed: the loss, the encoder's pair, the decoder's first argument and its output."""
+    """What one run of the loss showed: the loss, the encoder's pair, the decoder's first argument
+    and its output."""
 
     loss: torch.Tensor | None = None
     mu: torch.Tensor | None = None
@@ -21,25 +30,30 @@ class Trace:
     output: torch.Tensor | None = None
     encoder_calls: int = 0
     decoder_calls: int = 0
-    batches: list = field(default_factory=list)      # what the encoder was given, call by call
-    noise: list = field(default_factory=list)        # (mu, second, z) of each call of the decoder
+    batches: list = field(default_factory=list)  # what the encoder was given, call by call
+    noise: list = field(default_factory=list)  # (mu, second, z) of each call of the decoder
     encoder_arguments: list = field(default_factory=list)
     decoder_arguments: tuple = ()
 
 
 class Probe:
-    """The adapter: where the loss calls encoder and decoder, and what it is. Raises CannotExamine if the places are wrong."""
+    """The adapter: where the loss calls encoder and decoder, and what it is. Raises CannotExamine
+    if the places are wrong."""
 
     def __init__(self, model, loss: Callable, x: torch.Tensor, encode, decode, fields):
         self.model, self.loss, self.x, self.fields = model, loss, x, fields
-        two = isinstance(encode, (tuple, list)) and len(encode) == 2 and \
-            all(isinstance(one, (str, nn.Module)) for one in encode) and not isinstance(encode[0], type(nn))
+        two = (
+            isinstance(encode, (tuple, list))
+            and len(encode) == 2
+            and all(isinstance(one, (str, nn.Module)) for one in encode)
+            and not isinstance(encode[0], type(nn))
+        )
         self.encode = [find_place(model, one) for one in (encode if two else [encode])]
         self.decode = find_place(model, decode)
         self.original_encode = [getattr(place.owner, place.name) for place in self.encode]
         self.original_decode = getattr(self.decode.owner, self.decode.name)
         self.n_pixels = x.shape[1:].numel()
-        self._pairs, self._outputs = {}, {}          # what they returned for a batch of this size
+        self._pairs, self._outputs = {}, {}  # what they returned for a batch of this size
 
     def train(self, mode: bool) -> None:
         """Switch the model to training or evaluation mode."""
@@ -49,8 +63,9 @@ class Probe:
     def run(self, x, *, plant=None, output=None, shift=None, seed=None, function=None) -> Trace:
         """Run the loss (or another `function`) on x and record.
 
-        `plant` = (mu, second) replaces what the encoder returned, `output` what the decoder returned (it is then not run);
-        `shift` is a function of the natural pair that returns another one. Gradients can be taken with respect to all three.
+        `plant` = (mu, second) replaces what the encoder returned, `output` what the decoder
+        returned (it is then not run); `shift` makes another pair of the natural one and of the
+        encoder's input. Gradients can be taken with respect to all that is planted.
         """
         trace = Trace()
         if seed is not None:
@@ -74,15 +89,16 @@ class Probe:
                 name = ("mu", "second")[index]
                 value = result if plant is None else plant[index]
                 if shift is not None:
-                    value = shift(result, result)[index]
+                    value = shift(result, result, trace.batches[-1])[index]
                 setattr(trace, name, value)
                 return value
             pair = take_pair(result, self.fields)
             trace.mu, trace.second = (pair.mu, pair.second) if plant is None else plant
             if shift is not None:
-                trace.mu, trace.second = shift(pair.mu, pair.second)
+                trace.mu, trace.second = shift(pair.mu, pair.second, trace.batches[-1])
             changed = plant is not None or shift is not None
             return pair.rebuild(trace.mu, trace.second) if changed else result
+
         return call
 
     def _decoder(self, trace, output):
@@ -97,11 +113,13 @@ class Probe:
             if trace.decoder_calls == 1:
                 trace.output = found.value if output is None else output
             return result if output is None else found.rebuild(output)
+
         return call
 
     @staticmethod
     def _remembered(memory, index, planted, original, args, kwargs):
-        """What is replaced need not be computed each time: its shape is that of the last batch of this size."""
+        """What is replaced need not be computed each time: its shape is that of the last batch of
+        this size."""
         key = index, tuple(first_tensor(args, kwargs).shape)
         if not planted or key not in memory:
             result = original(*args, **kwargs)
@@ -113,8 +131,11 @@ class Probe:
     def call_encoder(self, trace: Trace, factor: float):
         """Return mu and the second number for the inputs of a trace, multiplied by a factor."""
         values = []
-        for index, args, kwargs in trace.encoder_arguments[:len(self.encode)]:
-            args, kwargs = _scaled(args, factor), {key: _scaled((v,), factor)[0] for key, v in kwargs.items()}
+        for index, args, kwargs in trace.encoder_arguments[: len(self.encode)]:
+            args, kwargs = (
+                _scaled(args, factor),
+                {key: _scaled((v,), factor)[0] for key, v in kwargs.items()},
+            )
             values.append(self.original_encode[index](*args, **kwargs))
         if len(values) == 2:
             return values
@@ -142,13 +163,26 @@ def first_tensor(args, kwargs):
     raise CannotExamine("A call that was to be intercepted got no tensor.")
 
 
+def sharp(x: torch.Tensor) -> torch.Tensor:
+    """Round grey pixels in [0, 1], so that a loss that draws binary ones has nothing to draw."""
+    return x.round() if x.min() >= 0 and x.max() <= 1 else x
+
+
 def _scaled(values, factor):
-    return [v * factor if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values]
+    return [
+        v * factor if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values
+    ]
 
 
 def _scalar(result):
     if isinstance(result, torch.Tensor) and result.dim() <= 1 and result.is_floating_point():
         return result if result.dim() == 0 else result.mean()
-    kind = f"a tensor of shape {list(result.shape)}" if isinstance(result, torch.Tensor) else f"a {type(result).__name__}"
-    raise CannotExamine(f"loss(x) returned {kind}: it must return the number that is minimised, as a tensor. "
-                        "For example loss=lambda x: model.loss(x)[\"loss\"].")
+    kind = (
+        f"a tensor of shape {list(result.shape)}"
+        if isinstance(result, torch.Tensor)
+        else f"a {type(result).__name__}"
+    )
+    raise CannotExamine(
+        f"loss(x) returned {kind}: it must return the number that is minimised, as a tensor. "
+        'For example loss=lambda x: model.loss(x)["loss"].'
+    )

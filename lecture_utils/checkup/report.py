@@ -1,13 +1,14 @@
-"""The report of a check-up: findings with their evidence, what is in order, what cannot be known; as text and as a figure."""
+"""The report of a check-up: findings with their evidence, what is in order, what cannot be known;
+as text and as a figure."""
 
 import textwrap
 from typing import NamedTuple
 
+from lecture_utils.plotting import COLORS
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-
-from lecture_utils.plotting import COLORS
 
 
 class Finding(NamedTuple):
@@ -22,7 +23,8 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What `examine` returns; `print(report)` shows it. `measured` holds the raw measurements by name."""
+    """What `examine` returns; `print(report)` shows it. `measured` holds the raw measurements by
+    name."""
 
     findings: list[Finding]
     in_order: list[str]
@@ -49,8 +51,16 @@ class Report(NamedTuple):
             for index, cause in enumerate(finding.causes):
                 lines += _wrapped("likely:   " if index == 0 else "or:       ", cause)
             lines += _wrapped("see:      ", finding.see)
-        lines += ["", "In order:"] + [line for text in self.in_order for line in _wrapped("+ ", text)] if self.in_order else []
-        lines += ["", "Not known:"] + [line for text in self.unknown for line in _wrapped("? ", text)] if self.unknown else []
+        lines += (
+            ["", "In order:"] + [line for text in self.in_order for line in _wrapped("+ ", text)]
+            if self.in_order
+            else []
+        )
+        lines += (
+            ["", "Not known:"] + [line for text in self.unknown for line in _wrapped("? ", text)]
+            if self.unknown
+            else []
+        )
         return "\n".join(lines)
 
     def figure(self) -> plt.Figure:
@@ -68,11 +78,21 @@ def _count(n, what):
 
 
 def _wrapped(head, text):
-    return textwrap.wrap(text, 96, initial_indent="   " + head, subsequent_indent=" " * (3 + len(head)))
+    return textwrap.wrap(
+        text, 96, initial_indent="   " + head, subsequent_indent=" " * (3 + len(head))
+    )
 
 
 def _nothing(axis, why):
-    axis.text(0.5, 0.5, textwrap.fill(why, 26), ha="center", va="center", transform=axis.transAxes, color=COLORS["prior"])
+    axis.text(
+        0.5,
+        0.5,
+        textwrap.fill(why, 26),
+        ha="center",
+        va="center",
+        transform=axis.transAxes,
+        color=COLORS["prior"],
+    )
     axis.set(xticks=[], yticks=[])
 
 
@@ -90,8 +110,12 @@ def _draw_dose(axis, measured):
         axis.set_yscale("symlog", linthresh=0.1)
     else:
         axis.set(yscale="log", ylim=(min(values + [1]) / 5, max(values + [1]) * 5))
-    axis.set(xticks=range(len(values)), xticklabels=[f"through {name}" for name in doses], xlim=(-0.5, len(values) - 0.2),
-             ylabel="KL's weight / error's")
+    axis.set(
+        xticks=range(len(values)),
+        xticklabels=[f"through {name}" for name in doses],
+        xlim=(-0.5, len(values) - 0.2),
+        ylabel="KL's weight / error's",
+    )
 
 
 def _draw_draw(axis, measured):
@@ -102,10 +126,17 @@ def _draw_draw(axis, measured):
     seconds = np.array(draw.seconds)
     axis.plot(seconds, draw.log_variances, "o", color=COLORS["latent"], label="drawn")
     from lecture_utils.checkup.forms import sigma_of
+
     reading = measured["dose"].reading if measured.get("dose") else ""
     if reading:
         grid = torch.linspace(seconds.min(), seconds.max(), 50)
-        axis.plot(grid, 2 * sigma_of(reading, grid).log(), "--", color=COLORS["kl"], label="as the KL reads it")
+        axis.plot(
+            grid,
+            2 * sigma_of(reading, grid).log(),
+            "--",
+            color=COLORS["kl"],
+            label="as the KL reads it",
+        )
     axis.set(xlabel="second number, planted", ylabel="log variance of z")
     axis.legend()
 

@@ -1,36 +1,39 @@
-"""What is learned, what the evaluation does, and where the first number that is not finite appears. See `findings`."""
+"""What is learned, what the evaluation does, and where the first number that is not finite appears.
+See `findings`."""
 
 import contextlib
 import math
 from typing import NamedTuple
 
+from lecture_utils.checkup import forms
+from lecture_utils.checkup.probe import Probe, sharp
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lecture_utils.checkup import forms
-from lecture_utils.checkup.probe import Probe
-
 CHUNK = 250
-LEARNED_ON = 100        # fewer images say nothing about what was learned
+LEARNED_ON = 100  # fewer images say nothing about what was learned
 
 
 class Learned(NamedTuple):
-    """What the codes of the images say, in evaluation mode. Errors are in nats (or squared error) per image."""
+    """What the codes of the images say, in evaluation mode. Errors are in nats (or squared error)
+    per image."""
 
-    active: int                     # units with Var_x(mu) > 0.01 (Burda et al. 2015)
-    kl_units: torch.Tensor          # mean KL of each unit, nats
-    off_prior: torch.Tensor         # KL of a normal with the moments of q(z_j) to N(0, 1), nats
-    variance: float                 # of the aggregate posterior, mean over units
+    active: int  # units with Var_x(mu) > 0.01 (Burda et al. 2015)
+    kl_units: torch.Tensor  # mean KL of each unit, nats
+    off_prior: torch.Tensor  # KL of a normal with the moments of q(z_j) to N(0, 1), nats
+    variance: float  # of the aggregate posterior, mean over units
     error: float
-    without_code: float             # the error of the mean image
-    swapped: float                  # the error when each image gets its neighbour's code
+    without_code: float  # the error of the mean image
+    swapped: float  # the error when each image gets its neighbour's code
     n: int
 
 
 @torch.no_grad()
 def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | None:
-    """Encode and decode all images, in evaluation mode. None if there are too few, or a reading is unknown."""
+    """Encode and decode all images, in evaluation mode. None if there are too few, or a reading is
+    unknown."""
     if len(probe.x) < LEARNED_ON or not reading:
         return None
     probe.train(False)
@@ -45,50 +48,74 @@ def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | No
     kl = 0.5 * (mu.square() + sd.square() - 1) - sd.log()
     mean, variance = mu.mean(0), mu.var(0) + sd.square().mean(0)
     errors = [_error(likelihood, torch.cat(parts), probe.x) for parts in (outputs, swapped)]
-    return Learned(int((mu.var(0) > 0.01).sum()), kl.mean(0), 0.5 * (variance + mean.square() - 1 - variance.log()),
-                   variance.mean().item(), errors[0], _without_code(likelihood, probe.x), errors[1], len(mu))
+    return Learned(
+        int((mu.var(0) > 0.01).sum()),
+        kl.mean(0),
+        0.5 * (variance + mean.square() - 1 - variance.log()),
+        variance.mean().item(),
+        errors[0],
+        _without_code(likelihood, probe.x),
+        errors[1],
+        len(mu),
+    )
 
 
 def _error(likelihood, output, x):
-    """Return the mean error of an image in the likelihood's own unit, nan where it cannot be computed."""
+    """Return the mean error of an image in the likelihood's own unit, nan where it cannot be
+    computed."""
     if output.shape[0] != x.shape[0] or output[0].numel() != x[0].numel():
         return math.nan
     output, x = output.double().flatten(1), x.double().flatten(1)
     if likelihood.startswith("squared"):
-        mean = {"squared error": output, "squared error of sigmoid": output.sigmoid()}.get(likelihood, output.tanh())
+        mean = {"squared error": output, "squared error of sigmoid": output.sigmoid()}.get(
+            likelihood, output.tanh()
+        )
         return (mean - x).square().sum(1).mean().item()
     if likelihood == "Bernoulli, probabilities":
-        return F.binary_cross_entropy(output.clamp(0, 1), x.clamp(0, 1), reduction="none").sum(1).mean().item()
+        return (
+            F.binary_cross_entropy(output.clamp(0, 1), x.clamp(0, 1), reduction="none")
+            .sum(1)
+            .mean()
+            .item()
+        )
     logits = output.sigmoid() if likelihood == "sigmoid twice" else output
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1).mean().item()
 
 
 def _without_code(likelihood, x):
-    """Return the error of one picture for all: the mean image, as if it had been seen once more off and on."""
+    """Return the error of one picture for all: the mean image, as if it had been seen once more off
+    and on."""
     x = x.double().flatten(1)
     mean = x.mean(0)
     if likelihood.startswith("squared"):
         return (mean - x).square().sum(1).mean().item()
     p = ((mean * len(x) + 1) / (len(x) + 2)).clamp(1e-6, 1 - 1e-6)
-    return F.binary_cross_entropy(p.expand_as(x), x.clamp(0, 1), reduction="none").sum(1).mean().item()
+    return (
+        F.binary_cross_entropy(p.expand_as(x), x.clamp(0, 1), reduction="none").sum(1).mean().item()
+    )
 
 
 class Evaluation(NamedTuple):
     """What `evaluate(x)` does: its values, and how it came to them."""
 
     value: float
-    noise: float | None             # rms of (z - mu) / sd in its decoder's calls: 1; None if unknown
-    training: list                  # names of dropout and batch-norm layers that were in training mode
-    sorted: tuple[float, float]     # its values on the images in ascending and descending order of their loss, no noise
-    batches: list                   # the sizes of the batches it made
-    elbo: float | None              # our own ELBO of the same inputs, nats
+    noise: float | None  # rms of (z - mu) / sd in its decoder's calls: 1; None if unknown
+    training: list  # names of dropout and batch-norm layers that were in training mode
+    sorted: tuple[
+        float, float
+    ]  # its values on the images in ascending and descending order of their loss, no noise
+    batches: list  # the sizes of the batches it made
+    elbo: float | None  # our own ELBO of the same inputs, nats
     elbo_error: float
-    with_mean: float | None         # the same with the mean code in the error
+    with_mean: float | None  # the same with the mean code in the error
 
 
 @torch.no_grad()
-def measure_evaluation(probe: Probe, evaluate, likelihood: str, reading: str, in_training: bool) -> Evaluation:
-    """Call the user's evaluation on x, in the mode in which the model was handed in, and intercept what it does."""
+def measure_evaluation(
+    probe: Probe, evaluate, likelihood: str, reading: str, in_training: bool
+) -> Evaluation:
+    """Call the user's evaluation on x, in the mode in which the model was handed in, and intercept
+    what it does."""
     probe.train(in_training)
     with modes_seen(probe.model) as seen:
         trace = probe.run(probe.x, function=evaluate)
@@ -97,7 +124,7 @@ def measure_evaluation(probe: Probe, evaluate, likelihood: str, reading: str, in
     if likelihood.startswith("Bernoulli") and reading and trace.batches:
         elbo, error, with_mean = _own_elbo(probe, torch.cat(trace.batches), likelihood, reading)
     sizes = [len(batch) for batch in trace.batches]
-    ordered = _in_two_orders(probe, evaluate, max(sizes, default=1), reading)
+    ordered = _in_two_orders(probe, evaluate, trace, reading) if sizes else (0.0, 0.0)
     return Evaluation(float(trace.loss), noise, seen, ordered, sizes, elbo, error or 0.0, with_mean)
 
 
@@ -120,11 +147,25 @@ def _own_elbo(probe, x, likelihood, reading):
         trace = probe.run(part)
         sd = forms.sigma_of(reading, trace.second)
         kl = (0.5 * (trace.mu.square() + sd.square() - 1) - sd.log()).flatten(1).sum(1)
-        errors = [_per_image(likelihood, probe.call_decoder(trace, lambda z, code=code: code.reshape(z.shape)), part)
-                  for code in (trace.mu + sd * torch.randn_like(trace.mu), trace.mu + sd * torch.randn_like(trace.mu), trace.mu)]
+        errors = [
+            _per_image(
+                likelihood,
+                probe.call_decoder(trace, lambda z, code=code: code.reshape(z.shape)),
+                part,
+            )
+            for code in (
+                trace.mu + sd * torch.randn_like(trace.mu),
+                trace.mu + sd * torch.randn_like(trace.mu),
+                trace.mu,
+            )
+        ]
         rows.append(torch.stack([*(-error - kl for error in errors)]).double())
     first, second, mean = torch.cat(rows, 1)
-    return ((first + second) / 2).mean().item(), ((first - second).std() / len(first) ** 0.5).item(), mean.mean().item()
+    return (
+        ((first + second) / 2).mean().item(),
+        ((first - second).std() / len(first) ** 0.5).item(),
+        mean.mean().item(),
+    )
 
 
 def _per_image(likelihood, output, x):
@@ -134,31 +175,46 @@ def _per_image(likelihood, output, x):
     return F.binary_cross_entropy_with_logits(output, x, reduction="none").sum(1)
 
 
-def _in_two_orders(probe, evaluate, size, reading):
-    """Sort the images by the ink in them, so that a short last batch is as unusual as can be, and take the noise away."""
-    x = probe.x
+def _in_two_orders(probe, evaluate, trace, reading):
+    """The value on the images by ink, upwards and downwards: a short last batch is then unusual.
+
+    The noise is taken away, and the images with much ink get a mean code that costs much KL, so
+    that images differ also where nothing has been learned.
+    """
+    size = max(map(len, trace.batches), default=1)
+    x = sharp(probe.x)
     if len(x) < size + 1:
         x = torch.cat([x] * (-(-(size + 1) // len(x))))
-    x = x[:size + max(1, size // 10)]
+    x = x[: size + max(1, size // 10)]
     order = x.double().flatten(1).mean(1).argsort()
     quiet = -30.0 if reading in ("log-variance", "log sigma", "softplus to sigma") else 1e-6
+    seen = torch.cat(trace.batches).flatten(1).mean(1)
+    centre, spread = seen.mean(), seen.std() + 1e-12
 
-    def still(mu, second):
-        return mu, torch.full_like(second, quiet)
+    def still(mu, second, inputs):
+        cost = 2 * ((inputs.flatten(1).mean(1) - centre) / spread).clamp(0, 3)
+        cost = cost.reshape(-1, *[1] * (mu.dim() - 1)).to(mu.dtype)
+        return cost.expand_as(mu).clone(), torch.full_like(second, quiet)
 
-    return tuple(float(probe.run(x[rows], function=evaluate, shift=still, seed=0).loss) for rows in (order, order.flip(0)))
+    def value(rows):
+        return float(probe.run(x[rows], function=evaluate, shift=still, seed=0).loss)
+
+    return value(order), value(order.flip(0))
 
 
 @contextlib.contextmanager
 def modes_seen(model):
-    """Collect the names of dropout and batch-norm layers that run in training mode within the context."""
+    """Collect the names of dropout and batch-norm layers that run in training mode within the
+    context."""
     seen, handles = [], []
     sensitive = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
-    for name, module in (model.named_modules() if isinstance(model, nn.Module) else []):
+    for name, module in model.named_modules() if isinstance(model, nn.Module) else []:
         if isinstance(module, sensitive):
+
             def look(module, _, name=name):
                 if module.training and name not in seen:
                     seen.append(name)
+
             handles.append(module.register_forward_pre_hook(look))
     try:
         yield seen
@@ -169,7 +225,8 @@ def modes_seen(model):
 
 @contextlib.contextmanager
 def first_nonfinite(model):
-    """Within the context, find the first layer that turns finite numbers into others: a list with at most one name."""
+    """Within the context, find the first layer that turns finite numbers into others: a list with
+    at most one name."""
     found, handles = [], []
 
     def finite(value):
@@ -177,11 +234,13 @@ def first_nonfinite(model):
             return bool(value.isfinite().all())
         return all(finite(v) for v in value) if isinstance(value, (tuple, list)) else True
 
-    for name, module in (model.named_modules() if isinstance(model, nn.Module) else []):
+    for name, module in model.named_modules() if isinstance(model, nn.Module) else []:
         if name and not list(module.children()):
+
             def look(module, inputs, output, name=name):
                 if not found and finite(inputs) and not finite(output):
                     found.append(f"layer {name} ({type(module).__name__})")
+
             handles.append(module.register_forward_hook(look))
     try:
         yield found

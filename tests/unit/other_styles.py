@@ -1,7 +1,9 @@
-"""Thirty VAEs in thirty styles, for the tests of the check-up: ten healthy ones and twenty with one fault each.
+"""Thirty VAEs in thirty styles, for the tests of the check-up: ten healthy ones and twenty with one
+fault each.
 
-They were written before the check-up had been run on any of them. `HEALTHY` and `FAULTY` map a name to a function that
-returns (model, loss, options of `checkup.examine`); a faulty one comes with the names of findings that would be right.
+They were written before the check-up had been run on any of them. `HEALTHY` and `FAULTY` map a name
+to a function that returns (model, loss, options of `checkup.examine`); a faulty one comes with the
+names of findings that would be right.
 """
 
 import torch
@@ -9,7 +11,7 @@ import torch.nn.functional as F
 from torch import distributions as td
 from torch import nn
 
-D = 64          # pixels: 8 x 8
+D = 64  # pixels: 8 x 8
 
 
 def images(n=200, seed=0, grey=False):
@@ -29,14 +31,18 @@ def mlp(*sizes, act=nn.ReLU):
     return nn.Sequential(*layers[:-1])
 
 
-# --- the ordinary one, in parts that can be exchanged -----------------------------------------------------------------
+# --- the ordinary one, in parts that can be exchanged
+# -----------------------------------------------------------------
+
 
 class Plain(nn.Module):
     def __init__(self, j=4, h=32, out=None):
         super().__init__()
         self.enc = nn.Sequential(nn.Linear(D, h), nn.ReLU())
         self.fc21, self.fc22 = nn.Linear(h, j), nn.Linear(h, j)
-        self.dec = nn.Sequential(nn.Linear(j, h), nn.ReLU(), nn.Linear(h, D), *([out] if out else []))
+        self.dec = nn.Sequential(
+            nn.Linear(j, h), nn.ReLU(), nn.Linear(h, D), *([out] if out else [])
+        )
 
     def encode(self, x):
         h = self.enc(x)
@@ -61,7 +67,9 @@ def bce(logits, x):
     return F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
 
 
-# --- healthy ----------------------------------------------------------------------------------------------------------
+# --- healthy --------------------------------------------------------------------------------------
+# --------------------
+
 
 def healthy_sum():
     m = Plain()
@@ -69,6 +77,7 @@ def healthy_sum():
     def loss(x):
         out, mu, logvar = m(x)
         return bce(out, x) + kld(mu, logvar)
+
     return m, loss, {}
 
 
@@ -92,6 +101,7 @@ def healthy_distributions():
         q = m.q(x)
         z = q.rsample()
         return (td.kl_divergence(q, prior) - m.p(z).log_prob(x)).mean()
+
     return m, loss, {"encode": "q", "decode": "p"}
 
 
@@ -103,7 +113,10 @@ def healthy_monte_carlo_kl():
         q = td.Normal(mu, (0.5 * logvar).exp())
         z = q.rsample()
         kl = (q.log_prob(z) - td.Normal(0.0, 1.0).log_prob(z)).sum(1)
-        return (F.binary_cross_entropy_with_logits(m.decode(z), x, reduction="none").sum(1) + kl).mean()
+        return (
+            F.binary_cross_entropy_with_logits(m.decode(z), x, reduction="none").sum(1) + kl
+        ).mean()
+
     return m, loss, {}
 
 
@@ -111,12 +124,25 @@ def healthy_conv():
     class Conv(nn.Module):
         def __init__(self):
             super().__init__()
-            self.features = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.LeakyReLU(), nn.Conv2d(8, 16, 3, 2, 1),
-                                          nn.BatchNorm2d(16), nn.LeakyReLU(), nn.Flatten())
+            self.features = nn.Sequential(
+                nn.Conv2d(1, 8, 3, 2, 1),
+                nn.BatchNorm2d(8),
+                nn.LeakyReLU(),
+                nn.Conv2d(8, 16, 3, 2, 1),
+                nn.BatchNorm2d(16),
+                nn.LeakyReLU(),
+                nn.Flatten(),
+            )
             self.mean, self.log_var = nn.Linear(64, 6), nn.Linear(64, 6)
             self.up = nn.Linear(6, 64)
-            self.generator = nn.Sequential(nn.Unflatten(1, (16, 2, 2)), nn.ConvTranspose2d(16, 8, 4, 2, 1), nn.BatchNorm2d(8),
-                                           nn.LeakyReLU(), nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Sigmoid())
+            self.generator = nn.Sequential(
+                nn.Unflatten(1, (16, 2, 2)),
+                nn.ConvTranspose2d(16, 8, 4, 2, 1),
+                nn.BatchNorm2d(8),
+                nn.LeakyReLU(),
+                nn.ConvTranspose2d(8, 1, 4, 2, 1),
+                nn.Sigmoid(),
+            )
 
         def forward(self, x):
             f = self.features(x)
@@ -128,7 +154,10 @@ def healthy_conv():
 
     def loss(x):
         r, mean, log_var = m(x)
-        return F.binary_cross_entropy(r, x, reduction="none").sum((1, 2, 3)).mean() + kld(mean, log_var) / len(x)
+        return F.binary_cross_entropy(r, x, reduction="none").sum((1, 2, 3)).mean() + kld(
+            mean, log_var
+        ) / len(x)
+
     m.whole = nn.Sequential(m.up, m.generator)
     m.up, m.generator = m.whole, nn.Identity()
     return m, loss, {"encode": ("mean", "log_var"), "decode": "up", "shape": (1, 8, 8)}
@@ -140,7 +169,10 @@ def healthy_gaussian_learned():
 
     def loss(x):
         out, mu, logvar = m(x)
-        return -td.Normal(out, m.log_noise.exp()).log_prob(x).sum() / len(x) + kld(mu, logvar) / len(x)
+        return -td.Normal(out, m.log_noise.exp()).log_prob(x).sum() / len(x) + kld(
+            mu, logvar
+        ) / len(x)
+
     return m, loss, {}
 
 
@@ -153,6 +185,7 @@ def healthy_log_sigma():
         p = m.decode(z)
         kl = (0.5 * (mu**2 + (2 * ls).exp() - 1) - ls).sum(-1)
         return (-(x * p.log() + (1 - x) * (1 - p).log()).sum(-1) + kl).mean()
+
     return m, loss, {}
 
 
@@ -165,6 +198,7 @@ def healthy_conditional():
         mu, logvar = m.encode(x)
         z = m.reparameterize(mu, logvar)
         return (bce(m.decode(torch.cat([z, y], 1)), x) + kld(mu, logvar)) / len(x)
+
     return m, loss, {}
 
 
@@ -177,6 +211,7 @@ def healthy_annealed_end():
         beta = min(1.0, m.step / 1000)
         out, mu, logvar = m(x)
         return (bce(out, x) + beta * kld(mu, logvar)) / x.shape[0]
+
     return m, loss, {}
 
 
@@ -186,6 +221,7 @@ def healthy_sigma_relu_safe():
     def encode(x):
         h = m.enc(x)
         return m.fc21(h), F.softplus(m.fc22(h)) + 1e-6
+
     m.encode = encode
 
     def loss(x):
@@ -193,6 +229,7 @@ def healthy_sigma_relu_safe():
         z = torch.normal(torch.zeros_like(mu), torch.ones_like(mu)) * sigma + mu
         kl = (mu**2 + sigma**2).sum() / 2 - sigma.log().sum() - mu.numel() / 2
         return (bce(m.decode(z), x) + kl) / len(x)
+
     return m, loss, {}
 
 
@@ -202,15 +239,19 @@ def healthy_sum_of_squares():
     def loss(x):
         out, mu, logvar = m(x)
         return ((out - x) ** 2).sum(1).mean() + kld(mu, logvar) / len(x)
+
     return m, loss, {}
 
 
-# --- faulty -----------------------------------------------------------------------------------------------------------
+# --- faulty ---------------------------------------------------------------------------------------
+# --------------------
+
 
 def with_loss(change, **options):
     def build():
         m = Plain(**options)
         return m, lambda x: change(m, x), {}
+
     return build
 
 
@@ -297,7 +338,9 @@ def faulty_normalised(m, x):
 def faulty_eps_in_log(m, x):
     out, mu, logvar = m(x)
     p = torch.sigmoid(out)
-    return (-(x * torch.log(p + 1e-8) + (1 - x) * torch.log(1 - p + 1e-8)).sum() + kld(mu, logvar)) / len(x)
+    return (
+        -(x * torch.log(p + 1e-8) + (1 - x) * torch.log(1 - p + 1e-8)).sum() + kld(mu, logvar)
+    ) / len(x)
 
 
 def faulty_small_eps(m, x):
@@ -324,6 +367,7 @@ def faulty_relu_logvar():
     def loss(x):
         out, mu, logvar = m(x)
         return (bce(out, x) + kld(mu, logvar)) / len(x)
+
     return m, loss, {}
 
 
@@ -338,12 +382,25 @@ def faulty_dropout_evaluation():
     def evaluate(x):
         with torch.no_grad():
             return -sum(loss(b).item() * len(b) for b in x.split(50)) / len(x)
+
     return m, loss, {"evaluate": evaluate}
 
 
-HEALTHY = {f.__name__.removeprefix("healthy_"): f for f in (
-    healthy_sum, healthy_distributions, healthy_monte_carlo_kl, healthy_conv, healthy_gaussian_learned, healthy_log_sigma,
-    healthy_conditional, healthy_annealed_end, healthy_sigma_relu_safe, healthy_sum_of_squares)}
+HEALTHY = {
+    f.__name__.removeprefix("healthy_"): f
+    for f in (
+        healthy_sum,
+        healthy_distributions,
+        healthy_monte_carlo_kl,
+        healthy_conv,
+        healthy_gaussian_learned,
+        healthy_log_sigma,
+        healthy_conditional,
+        healthy_annealed_end,
+        healthy_sigma_relu_safe,
+        healthy_sum_of_squares,
+    )
+}
 
 FAULTY = {
     "mean bce": (with_loss(faulty_mean_bce), {"beta"}),

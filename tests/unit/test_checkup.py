@@ -1,0 +1,276 @@
+"""The check-up: every fault by name, no false alarm, and a model that is left as it was."""
+
+import warnings
+
+import other_styles
+import pytest
+from lecture_utils import bounds, checkup, clinic, data, models, training
+from lecture_utils.checkup import forms
+
+import torch
+from torch import nn
+from torch.distributions import Normal, kl_divergence
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return data.load_mnist()
+
+
+@pytest.fixture(scope="module")
+def images(mnist):
+    return mnist.test_images[data.test_subset(550)]
+
+
+def plain(dtype=torch.float32, **sizes):
+    model = models.VAE(**{"latent_dim": 5, "hidden": (40,)} | sizes).to(dtype)
+    return model, lambda x: bounds.negative_elbo(model, x)
+
+
+def examine_other(build, **options):
+    torch.manual_seed(0)
+    model, loss, adapter = build()
+    x = other_styles.images()
+    shape = adapter.pop("shape", None)
+    return checkup.examine(
+        model, x if shape is None else x.reshape(-1, *shape), loss, **adapter, **options
+    )
+
+
+# --- the matrix: patients and findings
+
+
+@pytest.mark.parametrize("case", clinic.CASES)
+def test_every_patient_is_diagnosed_and_nothing_else_is_said(case, images):
+    report = clinic.examine(clinic.patient(case).eval(), images)
+    assert clinic.NAMES[case] in report.names
+    # An error averaged over the pixels is no log-likelihood either, so its report is not the ELBO.
+    assert set(report.names) <= {clinic.NAMES[case]} | ({"report-differs"} if case == 6 else set())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("kind", [clinic.Patient, clinic.NormalisedLayers])
+def test_a_healthy_patient_has_nothing(kind, seed, images):
+    report = clinic.examine(kind(latent_dim=10, hidden=(100,), seed=seed).eval(), images)
+    assert report.names == []
+
+
+@pytest.mark.parametrize("name", other_styles.HEALTHY)
+def test_healthy_models_of_other_styles_raise_no_alarm(name):
+    assert examine_other(other_styles.HEALTHY[name]).faults == []
+
+
+@pytest.mark.parametrize("name", other_styles.FAULTY)
+def test_faulty_models_of_other_styles_are_found_by_name(name):
+    build, names = other_styles.FAULTY[name]
+    assert names & set(examine_other(build).faults)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"latent_dim": 1, "hidden": (20,), "activation": nn.Softplus},
+        {"latent_dim": 20, "hidden": (400,)},
+        {"latent_dim": 50, "hidden": (200, 200), "activation": nn.Tanh},
+    ],
+)
+@pytest.mark.parametrize("start", ["as built", "from the mean image", "trained"])
+def test_no_false_alarm_on_the_models_of_the_series(sizes, dtype, start, mnist, images):
+    model, loss = plain(**sizes)
+    if start != "as built":
+        training.initialise(model, mnist.train_images[:2000])
+    if start == "trained":
+        options = {"epochs": 2, "batch_size": 100, "learning_rate": 5e-3, "progress": False}
+        training.fit(model, mnist.train_images[:2000], device="cpu", **options)
+    x = data.binarize(images, torch.Generator().manual_seed(0)).to(dtype)
+    model.to(dtype)
+    report = checkup.examine(model, x, loss, evaluate=lambda x: -loss(x).mean())
+    assert report.faults == []
+    assert report.measured["doses"] == pytest.approx({"mu": 1, "the second number": 1}, rel=1e-3)
+
+
+# --- measured values, against exact ones
+
+
+@pytest.mark.parametrize("beta", [0.1, 3.0])
+def test_the_dose_is_the_beta(beta, images):
+    model, _ = plain()
+
+    def loss(x):
+        terms = model.loss_terms(x)
+        return (terms.reconstruction + beta * terms.kl).mean() * 0.37
+
+    x = data.binarize(images[:100])
+    assert checkup.examine(model, x, loss).measured["doses"]["mu"] == pytest.approx(beta, rel=1e-4)
+    assert checkup.examine(model, x, loss).faults == ["beta"]
+    assert checkup.examine(model, x, loss, beta=beta).faults == []
+
+
+@pytest.mark.parametrize("variance", [0.05, 0.5, 2.0])
+def test_the_variance_of_a_gaussian_is_read_from_its_error(variance, images):
+    model, _ = plain()
+
+    def loss(x):
+        mu, logvar = model.encode(x)
+        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu)
+        kl = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0))
+        return -Normal(model.decode(z), variance**0.5).log_prob(x).sum(1) + kl.sum(1)
+
+    report = checkup.examine(model, data.to_grey(images), loss)
+    assert report.faults == []
+    measured = report.measured["doses"]["mu"] / 2  # a sum of squares has the variance 1/2
+    assert measured == pytest.approx(variance, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", forms.LIKELIHOODS)
+def test_each_likelihood_is_recognised_and_its_targets_found(name):
+    generator = torch.Generator().manual_seed(0)
+    outputs = 0.05 + 0.9 * torch.rand(4, 500, generator=generator, dtype=torch.float64)
+    target = torch.rand(500, generator=generator, dtype=torch.float64)
+    a, b = forms.LIKELIHOODS[name](outputs)
+    found = forms.recognise_likelihood(outputs, 0.3 * (a + target * b), 1e-3)
+    assert found.name == name and found.weight == pytest.approx(0.3)
+    torch.testing.assert_close(found.target, target)
+
+
+@pytest.mark.parametrize("name", forms.READINGS)
+def test_the_slope_of_the_kl_is_that_of_torch_distributions(name):
+    second = torch.linspace(0.3, 2, 9, dtype=torch.float64, requires_grad=True)
+    sd = forms.sigma_of(name, second)
+    kl = kl_divergence(Normal(torch.tensor(0.7, dtype=torch.float64), sd), Normal(0.0, 1.0)).sum()
+    torch.testing.assert_close(
+        forms.kl_slope(name, second.detach()), torch.autograd.grad(kl, second)[0]
+    )
+
+
+def test_numbers_get_the_names_of_sizes():
+    sizes = {"pixels": 784, "latent units": 10, "images in the batch": 62}
+    assert forms.name_of_number(784.0, sizes).startswith("pixels")
+    assert forms.name_of_number(1 / 784, sizes).startswith("1 / pixels")
+    assert forms.name_of_number(2.0, sizes) == "2" and forms.name_of_number(1.0, sizes) == ""
+    assert forms.name_of_number(3.3, sizes) == ""
+
+
+# --- what must not change
+
+
+def test_the_model_is_left_as_it_was(images):
+    model = clinic.NormalisedLayers(latent_dim=10, hidden=(100,)).eval()
+    model.norm.train()  # a mode of its own
+    model.counter = 3
+    own = torch.Generator().manual_seed(5)
+    model.to_mu.weight.grad = torch.ones_like(model.to_mu.weight)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    state, own_state, keys = torch.get_rng_state(), own.get_state(), set(vars(model))
+
+    def loss(x):
+        model.counter += 1
+        return model.loss(model.feed(x), own)
+
+    checkup.examine(model, data.to_grey(images), loss, evaluate=lambda x: loss(x).mean())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state) and torch.equal(own.get_state(), own_state)
+    assert not model.training and model.norm.training and model.counter == 3
+    assert set(vars(model)) == keys and (model.to_mu.weight.grad == 1).all()
+
+
+def test_the_model_is_left_as_it_was_by_a_loss_that_raises(images):
+    model, _ = plain()
+    model.eval()
+    keys = set(vars(model))
+
+    def loss(x):
+        model.encode(x)
+        raise RuntimeError("shapes do not fit")
+
+    report = checkup.examine(model, data.to_grey(images[:50]), loss)
+    assert report.faults == ["loss-fails"] and "shapes do not fit" in str(report)
+    assert not model.training and set(vars(model)) == keys
+
+
+def test_it_says_what_it_cannot_know(images):
+    model, loss = plain()
+    x = data.binarize(images[:70])
+    report = checkup.examine(model, x, loss, encode="reconstruct")  # the loss does not call it
+    assert any("dose" in line for line in report.unknown) and report.findings == []
+    report = checkup.examine(model, x, loss)
+    assert any("100 images" in line for line in report.unknown)
+    assert any("evaluate" in line for line in report.unknown)
+
+    def absolute(x):
+        mu, logvar = model.encode(x)
+        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu)
+        kl = kl_divergence(Normal(mu, torch.exp(logvar / 2)), Normal(0.0, 1.0)).sum(1)
+        return ((model.decode(z) - x).abs() ** 1.5).sum(1) + kl
+
+    report = checkup.examine(model, x, absolute)
+    assert report.findings == [] and any("likelihood" in line for line in report.unknown)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"encode": "encoding"}, "not a method"),
+        ({"encode": "decoder"}, "2|halves|values"),
+        ({"x": torch.zeros(50, 784, dtype=torch.uint8)}, "float tensor"),
+    ],
+)
+def test_a_wrong_adapter_gets_one_clear_error(options, message):
+    model, loss = plain()
+    x = options.pop("x", torch.zeros(50, 784))
+    with pytest.raises(checkup.CannotExamine, match=message):
+        checkup.examine(model, x, lambda x: (loss(x), model.decoder(model.code(x)))[0], **options)
+
+
+def test_an_autoencoder_is_refused():
+    model = models.Autoencoder(latent_dim=4, hidden=(20,))
+    with pytest.raises(checkup.CannotExamine, match="no draw"):
+        checkup.examine(model, torch.rand(50, 784), lambda x: bounds.negative_elbo(model, x))
+
+
+# --- the report and the emergency room
+
+
+def test_the_report_is_text_and_a_figure(images):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report = clinic.examine(clinic.patient(2), images)
+        figure = report.figure()
+    text = str(report)
+    assert "1 fault" in text and "notebook 10, case 2" in text and "likely:" in text
+    assert max(map(len, text.splitlines())) <= 100 and len(figure.axes) == 4
+
+
+def test_collapse_is_told_apart_from_a_detached_draw(mnist, images):
+    seen = {}
+    for case in (6, 14):
+        patient = clinic.patient(case)
+        clinic.train(patient, mnist.train_images[:3000], epochs=2)
+        report = clinic.examine(patient, images, trained=True)
+        (collapse,) = [finding for finding in report.findings if finding.name == "collapse"]
+        seen[case] = collapse.causes[0]
+    assert "price" in seen[6] and "detached" in seen[14]
+
+
+def test_the_emergency_room_is_anonymous_and_reproducible(images):
+    answers = []
+    for seed in range(12):
+        admission = clinic.admit(seed)
+        assert admission.answer == clinic.admit(seed).answer
+        assert type(admission.patient).__name__ == "Patient" and "Case" not in repr(admission)
+        names = clinic.examine(admission.patient, images).names
+        cases = [
+            int(line.split(".")[0].removeprefix("Case "))
+            for line in admission.answer.splitlines()
+            if line.startswith("Case")
+        ]
+        answers.append(len(cases))
+        assert all(clinic.NAMES[case] in names for case in cases), (admission.answer, names)
+        assert cases or not names
+    assert set(answers) == {0, 1, 2}
+
+
+def test_an_unknown_case_is_refused():
+    with pytest.raises(ValueError, match="no case 99"):
+        clinic.patient(99)
