@@ -8,13 +8,14 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test test-lowest test-answers notebooks bench bench-ablation bench-published book tutorial clean
+.PHONY: help lab test test-lowest test-answers test-mutants notebooks bench bench-ablation bench-published book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab        install what is needed and open the series in JupyterLab"
 	@echo "make test       install what is needed and run every test and every notebook"
 	@echo "make test-lowest  the same with the lowest versions that pyproject.toml allows, on the oldest Python there is"
 	@echo "make test-answers  every wrong, unusual and hostile answer to Tutorial 7 (make test: one of each kind)"
+	@echo "make test-mutants  injure the plain VAE line by line, and see what the check-up notices"
 	@echo "make notebooks  execute all notebooks in place and save their outputs"
 	@echo "make bench      measure speed, memory and the notebooks' times; write benchmarks/"
 	@echo "make bench-ablation  measure what each part of fit is worth (after make bench, whose record it uses)"
@@ -58,6 +59,9 @@ test-lowest: $(LOWEST)/installed
 
 test-answers: $(VENV)/installed-test
 	ALL_ANSWERS=1 $(BIN)/python -m pytest tests/tutorial
+
+test-mutants: $(VENV)/installed-test
+	$(BIN)/python tests/mutants/mutants.py
 
 notebooks: $(VENV)/installed-test
 	$(BIN)/python tools/execute_notebooks.py

@@ -40,7 +40,8 @@ class Examined(NamedTuple):
     def bernoulli(self) -> bool:
         """Whether the error is a cross-entropy."""
         return bool(self.dose and self.dose.likelihood) and (
-            "Bernoulli" in self.dose.likelihood.name or self.dose.likelihood.name == "sigmoid twice"
+            "Bernoulli" in self.dose.likelihood.name
+            or self.dose.likelihood.name in ("sigmoid twice", "logits of a tanh")
         )
 
     @property
@@ -72,6 +73,8 @@ def all_findings(e: Examined):
             _kl_formula,
             _joined,
             _draw_rules,
+            _shape_of_epsilon,
+            _same_numbers,
             _agreement,
             _input_range,
             _output_range,
@@ -289,6 +292,7 @@ def _kl_formula(e):
             + " ".join(
                 f"{value / d.kl_mu.slope:+.3g} {name}".replace(" 1", "")
                 for name, value in d.terms.items()
+                if abs(value / d.kl_mu.slope) > 1e-3
             )
             + "; for a log-variance s it is -0.5 +0.5 exp(s), for a log sigma -1 +1 exp(2 s)"
         )
@@ -298,6 +302,15 @@ def _kl_formula(e):
             "the KL's formula is wrong in the second number",
             evidence,
             ("a term is missing or has a wrong factor",),
+            case(2),
+        )
+    if d.kl_second and not d.kl_mu and not d.estimated:
+        yield Finding(
+            "kl-formula",
+            "fault",
+            "the KL's formula is wrong in mu",
+            f"in the second number it is that of a {d.reading}; its slope in mu is not mu",
+            ("mu squared is left out, or something else stands in its place",),
             case(2),
         )
     mu, second = e.doses.get("mu"), e.doses.get("the second number")
@@ -454,6 +467,20 @@ def _draw_rules(e):
         )
 
 
+def _shape_of_epsilon(e):
+    d = e.draw
+    usual = d and not (d.none or d.repeated or d.shared) and abs(d.mean) < 0.02 + 6 * d.mean_error
+    if usual and d.reading and abs(d.kurtosis - 3) > 0.3 + 20 * d.scale_error:
+        yield Finding(
+            "epsilon-shape",
+            "fault",
+            "epsilon is not normal",
+            f"kurtosis of (z - mu) / sigma {d.kurtosis:.2f}, where a normal has 3",
+            ("another distribution than torch.randn, or a clamp on it",),
+            "notebook 04",
+        )
+
+
 def _reading_agrees(e):
     if (
         not (e.draw and e.dose and e.draw.reading and e.dose.reading)
@@ -463,7 +490,40 @@ def _reading_agrees(e):
     return e.draw.reading == e.dose.reading
 
 
+def _same_numbers(e):
+    mu, second = e.natural.mu, e.natural.second
+    if mu.shape == second.shape and torch.equal(mu, second):
+        yield Finding(
+            "same-numbers",
+            "fault",
+            "mu and the second number are the same numbers",
+            "they agree on x to the last digit",
+            ("one layer is used for both",),
+            "notebook 04",
+        )
+
+
+def _unreadable(e):
+    """Where the draw is that of no reading, compare its variances with what the KL charges."""
+    d = e.draw
+    if not (d and e.dose and e.dose.reading and d.log_variances and not d.reading):
+        return
+    charged = 2 * forms.sigma_of(e.dose.reading, torch.tensor(d.seconds)).log()
+    apart = (torch.tensor(d.log_variances) - charged).abs().max().item()
+    if not d.repeated and apart > 0.05 + 15 * d.scale_error / max(d.scale, 1e-12):
+        yield Finding(
+            "readings-differ",
+            "fault",
+            "the spread that is drawn is not the one that the KL charges",
+            f"the KL reads a {e.dose.reading}; the log variances of the draws are off by up to "
+            f"{apart:.2f}",
+            ("a wrong power, sign or offset in sigma",),
+            case(1),
+        )
+
+
 def _agreement(e):
+    yield from _unreadable(e)
     if _reading_agrees(e) is False:
         drawn, charged = e.draw.reading, e.dose.reading
         cause = {
@@ -558,7 +618,7 @@ def _output_range(e):
             ("a decoder that ends in a sigmoid, and binary_cross_entropy_with_logits",),
             case(16),
         )
-    elif name == "Bernoulli, logits" and limits == "tanh":
+    elif name == "logits of a tanh" or (name == "Bernoulli, logits" and limits == "tanh"):
         yield Finding(
             "tanh-outputs",
             "fault",
@@ -708,7 +768,7 @@ def _learned(e):
     elif v.error < v.without_code and v.variance > 2 and v.off_prior.mean() > 0.3:
         yield Finding(
             "off-prior",
-            "fault",
+            "fault" if min(e.doses.values(), default=1.0) / e.beta < 0.7 else "note",
             "the codes lie where the prior does not",
             f"the aggregate q(z) has variance {v.variance:.3g} where N(0, I) has 1; "
             f"{v.off_prior.mean():.2f} nats a unit off",
@@ -790,7 +850,11 @@ def _value(e, v):
         "the reported number is not the ELBO in nats an image",
         f"reported {v.value:.4g}; measured ELBO {v.elbo:.4g} ± {v.elbo_error:.2g}"
         + (f"; ratio {factor}" if factor else ""),
-        ("a beta inside the reported number", "a term is missing", "another likelihood")
+        (
+            "what was found in the loss, if the report is made of it",
+            "a beta inside the reported number",
+            "another likelihood",
+        )
         if not factor
         else ("a sum, or a mean over pixels",),
         case(4),

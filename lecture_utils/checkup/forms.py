@@ -20,6 +20,7 @@ LIKELIHOODS = {
     ),
     "squared error of tanh": lambda o: _tanh(o),
     "sigmoid twice": lambda o: _twice(o),
+    "logits of a tanh": lambda o: _tanh_logits(o),
     "continuous Bernoulli": lambda o: (1 / -torch.expm1(-o) - 1 / o, -torch.ones_like(o)),
 }
 
@@ -38,6 +39,11 @@ def _tanh(o):
 def _twice(o):
     p = torch.sigmoid(o)
     return torch.sigmoid(p) * p * (1 - p), -p * (1 - p)
+
+
+def _tanh_logits(o):
+    slope = 1 - torch.tanh(o).square()
+    return torch.sigmoid(torch.tanh(o)) * slope, -slope
 
 
 class Likelihood(NamedTuple):

@@ -180,16 +180,12 @@ def _averaged(probe, natural, plant, limits, positive):
 
 
 def _terms(second, by_second):
-    """Write the KL's slope as c0 + c1 exp(s) + c2 exp(2 s), if that fits: the right one is -1/2 +
-    1/2 exp(s)."""
-    columns = torch.stack([torch.ones_like(second), second.exp(), (2 * second).exp()], 1)
+    """Write the KL's slope as a combination of 1, exp(s / 2), exp(s), exp(2 s), if that fits."""
+    names = {"1": 0.0, "exp(s/2)": 0.5, "exp(s)": 1.0, "exp(2 s)": 2.0}
+    columns = torch.stack([(power * second).exp() for power in names.values()], 1)
     solution = torch.linalg.lstsq(columns, by_second[:, None]).solution[:, 0]
     rest = (columns @ solution - by_second).norm() / by_second.norm().clamp(min=1e-300)
-    return (
-        {"1": solution[0].item(), "exp(s)": solution[1].item(), "exp(2 s)": solution[2].item()}
-        if rest < 1e-3
-        else {}
-    )
+    return dict(zip(names, solution.tolist())) if rest < 1e-3 else {}
 
 
 def _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance):
@@ -241,6 +237,7 @@ class Draw(NamedTuple):
     none: bool  # nothing is drawn
     to_mu: float | None  # d z / d mu: 1
     to_second: bool  # a gradient reaches the second number
+    kurtosis: float  # of (z - mu) / sd: 3
     width: int  # columns of z that the draw moves
 
 
@@ -266,7 +263,7 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     ) > 1e-7  # columns that do not move are labels, for example
     to_mu, to_second, width = _jacobian(probe, natural, x, positive, output)
     if not moved.any():
-        return Draw("", 0, 0, 0, 0, levels, [], "", False, True, to_mu, to_second, 0)
+        return Draw("", 0, 0, 0, 0, levels, [], "", False, True, to_mu, to_second, 3, 0)
     noise = zs[..., moved] - 0.5  # mu is planted at 0.5
     if not _fits_width(int(moved.sum()), n_units, natural):
         return None
@@ -342,8 +339,15 @@ def _describe(noise, levels, positive, to_mu, to_second):
         False,
         to_mu,
         to_second,
+        _kurtosis(epsilon),
         noise.shape[-1],
     )
+
+
+def _kurtosis(epsilon):
+    centred = epsilon - epsilon.mean((1, 2, 3), keepdim=True)
+    fourth, second = centred.pow(4).mean((1, 2, 3)), centred.square().mean((1, 2, 3))
+    return (fourth / second.square().clamp(min=1e-300)).mean().item()
 
 
 def _sharing(epsilon):

@@ -4,6 +4,7 @@ as text and as a figure."""
 import textwrap
 from typing import NamedTuple
 
+from lecture_utils.checkup.forms import sigma_of
 from lecture_utils.plotting import COLORS
 
 import matplotlib.pyplot as plt
@@ -112,9 +113,10 @@ def _draw_dose(axis, measured):
         axis.set(yscale="log", ylim=(min(values + [1]) / 5, max(values + [1]) * 5))
     axis.set(
         xticks=range(len(values)),
-        xticklabels=[f"through {name}" for name in doses],
+        xticklabels=[name.removeprefix("the ") for name in doses],
         xlim=(-0.5, len(values) - 0.2),
         ylabel="KL's weight / error's",
+        xlabel="measured through",
     )
 
 
@@ -125,18 +127,12 @@ def _draw_draw(axis, measured):
         return _nothing(axis, "nothing is drawn" if draw is not None and draw.none else "not known")
     seconds = np.array(draw.seconds)
     axis.plot(seconds, draw.log_variances, "o", color=COLORS["latent"], label="drawn")
-    from lecture_utils.checkup.forms import sigma_of
-
     reading = measured["dose"].reading if measured.get("dose") else ""
     if reading:
         grid = torch.linspace(seconds.min(), seconds.max(), 50)
-        axis.plot(
-            grid,
-            2 * sigma_of(reading, grid).log(),
-            "--",
-            color=COLORS["kl"],
-            label="as the KL reads it",
-        )
+        log_variance = 2 * sigma_of(reading, grid).log()
+        style = {"color": COLORS["kl"], "linestyle": "--", "label": "as the KL reads it"}
+        axis.plot(grid.numpy(), log_variance.numpy(), **style)
     axis.set(xlabel="second number, planted", ylabel="log variance of z")
     axis.legend()
 
@@ -155,6 +151,6 @@ def _draw_units(axis, measured):
     learned = measured.get("learned")
     if learned is None:
         return _nothing(axis, "not known: give 100 images or more")
-    values = learned.kl_units.sort(descending=True).values
+    values = learned.kl_units.sort(descending=True).values.cpu().numpy()
     axis.bar(range(1, len(values) + 1), values, color=COLORS["kl"])
-    axis.set(xlabel="unit", ylabel="nats", ylim=(0, max(values.max().item() * 1.1, 0.1)))
+    axis.set(xlabel="unit", ylabel="nats", ylim=(0, max(values.max() * 1.1, 0.1)))

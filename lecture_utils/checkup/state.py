@@ -78,7 +78,9 @@ def _error(likelihood, output, x):
             .mean()
             .item()
         )
-    logits = output.sigmoid() if likelihood == "sigmoid twice" else output
+    logits = {"sigmoid twice": output.sigmoid(), "logits of a tanh": output.tanh()}.get(
+        likelihood, output
+    )
     return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1).mean().item()
 
 

@@ -2,11 +2,11 @@
 
 import warnings
 
-import other_styles
-import pytest
 from lecture_utils import bounds, checkup, clinic, data, models, training
 from lecture_utils.checkup import forms
 
+import other_styles
+import pytest
 import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
@@ -212,15 +212,16 @@ def test_it_says_what_it_cannot_know(images):
     ("options", "message"),
     [
         ({"encode": "encoding"}, "not a method"),
-        ({"encode": "decoder"}, "2|halves|values"),
+        ({"encode": "both"}, "3 values.*fields"),
         ({"x": torch.zeros(50, 784, dtype=torch.uint8)}, "float tensor"),
     ],
 )
 def test_a_wrong_adapter_gets_one_clear_error(options, message):
     model, loss = plain()
     x = options.pop("x", torch.zeros(50, 784))
+    model.both = lambda x: (model.code(x), *model.encode(x))
     with pytest.raises(checkup.CannotExamine, match=message):
-        checkup.examine(model, x, lambda x: (loss(x), model.decoder(model.code(x)))[0], **options)
+        checkup.examine(model, x, lambda x: loss(x) + model.both(x)[0].sum(), **options)
 
 
 def test_an_autoencoder_is_refused():
