@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable
 
 from lecture_utils.checkup import forms
-from lecture_utils.checkup.findings import Examined, all_findings
+from lecture_utils.checkup.examined import Examined
+from lecture_utils.checkup.findings import all_findings
 from lecture_utils.checkup.measure import (
     BATCH,
     measure_dose,

@@ -1,0 +1,193 @@
+"""Rules from measurements to findings: how z is drawn, and whether draw and KL agree."""
+
+from lecture_utils.checkup import forms
+from lecture_utils.checkup.examined import case
+from lecture_utils.checkup.report import Finding
+
+import torch
+
+
+def draw_rules(e):
+    """A draw without noise, gradient, variance 1 or independent epsilons."""
+    d = e.draw
+    if d is None:
+        return
+    if d.none:
+        yield Finding(
+            "no-draw",
+            "fault",
+            "nothing is drawn: the decoder gets mu",
+            "z = mu to the last digit in every call",
+            (
+                "an autoencoder with a KL: the noise is forgotten",
+                "the loss takes the branch of evaluation mode",
+            ),
+            case(11),
+        )
+        return
+    if d.to_mu is None:
+        yield Finding(
+            "detached-draw",
+            "fault",
+            "no gradient reaches mu through the draw",
+            "d z / d mu does not exist",
+            (
+                "sample() for rsample(), .detach() or no_grad round the draw: the encoder sees "
+                "only the "
+                "KL, and must collapse",
+            ),
+            case(14),
+        )
+    elif abs(d.to_mu - 1) > 0.05:
+        yield Finding(
+            "mu-activation",
+            "fault",
+            "z does not follow mu",
+            f"d z / d mu is {d.to_mu:.3g} on average, where it is 1",
+            ("an activation between this layer and the draw",),
+            "notebook 04",
+        )
+    elif not d.to_second:
+        yield Finding(
+            "no-gradient-spread",
+            "fault",
+            "no gradient reaches the second number through the draw",
+            "d z / d (second number) is 0",
+            ("sigma is detached, or left out of the draw",),
+            case(14),
+        )
+    if d.repeated:
+        yield Finding(
+            "seed-inside",
+            "fault",
+            "each call draws the same epsilon",
+            "two calls of the loss agree to the last digit",
+            ("a seed is set inside the loss",),
+            "notebook 10, the emergency room",
+        )
+    if d.shared:
+        yield Finding(
+            "shared-epsilon",
+            "fault",
+            f"all {d.shared} get the same epsilon",
+            f"(z - mu) / sigma has no spread over the {d.shared}",
+            ("randn of the wrong shape, broadcast",),
+            "notebook 10, the emergency room",
+        )
+    off_centre = not d.repeated and not d.shared and abs(d.mean) > 0.02 + 6 * d.mean_error
+    if off_centre:
+        yield Finding(
+            "epsilon-mean",
+            "fault",
+            "epsilon's mean is not 0",
+            f"{d.mean:.3f} ± {d.mean_error:.3f}",
+            ("torch.rand where torch.randn is meant",),
+            "notebook 04",
+        )
+    if d.reading == "constant":
+        yield Finding(
+            "constant-spread",
+            "fault",
+            "the draw does not use the second number",
+            f"variance {d.scale:.3g} at each planted value",
+            ("sigma is left out of the draw",),
+            case(1),
+        )
+    elif (
+        d.reading
+        and abs(d.scale - 1) > 0.03 + 6 * d.scale_error
+        and not (d.repeated or off_centre)
+        and _reading_agrees(e) is not False
+    ):
+        yield Finding(
+            "draw-variance",
+            "fault",
+            "the draw has the wrong variance",
+            f"variance of (z - mu) / sigma {d.scale:.4g} ± {d.scale_error:.2g}, where it is 1",
+            ("epsilon has a scale of its own", "a factor in sigma"),
+            case(1),
+        )
+
+
+def shape_of_epsilon(e):
+    """An epsilon of the right variance that is not normal."""
+    d = e.draw
+    usual = d and not (d.none or d.repeated or d.shared) and abs(d.mean) < 0.02 + 6 * d.mean_error
+    if usual and d.reading and abs(d.kurtosis - 3) > 0.3 + 20 * d.scale_error:
+        yield Finding(
+            "epsilon-shape",
+            "fault",
+            "epsilon is not normal",
+            f"kurtosis of (z - mu) / sigma {d.kurtosis:.2f}, where a normal has 3",
+            ("another distribution than torch.randn, or a clamp on it",),
+            "notebook 04",
+        )
+
+
+def same_numbers(e):
+    """One layer used for both numbers."""
+    mu, second = e.natural.mu, e.natural.second
+    if mu.shape == second.shape and torch.equal(mu, second):
+        yield Finding(
+            "same-numbers",
+            "fault",
+            "mu and the second number are the same numbers",
+            "they agree on x to the last digit",
+            ("one layer is used for both",),
+            "notebook 04",
+        )
+
+
+def _reading_agrees(e):
+    if (
+        not (e.draw and e.dose and e.draw.reading and e.dose.reading)
+        or e.draw.reading == "constant"
+    ):
+        return None
+    return e.draw.reading == e.dose.reading
+
+
+def _unreadable(e):
+    """Where the draw is that of no reading, compare its variances with what the KL charges."""
+    d = e.draw
+    if not (d and e.dose and e.dose.reading and d.log_variances and not d.reading):
+        return
+    charged = 2 * forms.sigma_of(e.dose.reading, torch.tensor(d.seconds)).log()
+    apart = (torch.tensor(d.log_variances) - charged).abs().max().item()
+    if not d.repeated and apart > 0.05 + 15 * d.scale_error / max(d.scale, 1e-12):
+        yield Finding(
+            "readings-differ",
+            "fault",
+            "the spread that is drawn is not the one that the KL charges",
+            f"the KL reads a {e.dose.reading}; the log variances of the draws are off by up to "
+            f"{apart:.2f}",
+            ("a wrong power, sign or offset in sigma",),
+            case(1),
+        )
+
+
+def agreement(e):
+    """A draw and a KL that read the second number differently."""
+    yield from _unreadable(e)
+    if _reading_agrees(e) is False:
+        drawn, charged = e.draw.reading, e.dose.reading
+        cause = {
+            ("log sigma", "log-variance"): (
+                "if the second number is a log-variance: exp(logvar) as the scale of the noise, "
+                "where "
+                "exp(logvar / 2) is needed",
+                "if it is a log sigma: the KL's formula is that of a log-variance",
+            ),
+            ("log-variance", "log sigma"): (
+                "if the second number is a log-variance: the KL reads it as a log sigma",
+                "if it is a log sigma: the draw halves it",
+            ),
+        }
+        yield Finding(
+            "readings-differ",
+            "fault",
+            "draw and KL read the encoder's second number differently",
+            f"the draw takes it for: {drawn}; the KL for: {charged}",
+            cause.get((drawn, charged), ("the two come from different tutorials",)),
+            case(1 if drawn == "log sigma" else 2),
+        )

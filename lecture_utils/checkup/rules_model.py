@@ -1,0 +1,153 @@
+"""Rules from measurements to findings: what is learned, reported and shown."""
+
+import math
+
+from lecture_utils.checkup import forms
+from lecture_utils.checkup.examined import case
+from lecture_utils.checkup.report import Finding
+from lecture_utils.checkup.rules_ranges import input_range
+
+
+def learned(e):
+    """A collapsed posterior, or codes where the prior is not."""
+    v = e.learned
+    if v is None or not v.error < math.inf:
+        return
+    units = len(v.kl_units)
+    untrained = v.error > 1.3 * v.without_code if e.trained is None else not e.trained
+    if untrained:
+        return
+    silent = v.active == 0 and v.kl_units.max() < 0.02
+    if silent and (abs(v.error / v.without_code - 1) < 0.1 or e.trained):
+        yield Finding(
+            "collapse",
+            "fault" if e.trained else "note",
+            "the code says nothing: "
+            + (
+                "posterior collapse"
+                if e.trained
+                else "not trained yet, or collapsed: say trained=True"
+            ),
+            f"no active unit of {units}, KL {v.kl_units.sum():.3g} nats; error {v.error:.4g}, of "
+            f"the mean image alone "
+            f"{v.without_code:.4g}, with the neighbour's code {v.swapped:.4g}",
+            _collapse_causes(e),
+            case(6),
+        )
+    elif v.error < v.without_code and v.variance > 2 and v.off_prior.mean() > 0.3:
+        yield Finding(
+            "off-prior",
+            "fault" if min(e.doses.values(), default=1.0) / e.beta < 0.7 else "note",
+            "the codes lie where the prior does not",
+            f"the aggregate q(z) has variance {v.variance:.3g} where N(0, I) has 1; "
+            f"{v.off_prior.mean():.2f} nats a unit off",
+            ("the KL weighs too little: see the dose", "too little training"),
+            case(5),
+        )
+
+
+def _collapse_causes(e):
+    doses = [value / e.beta for value in e.doses.values()]
+    if e.draw is not None and e.draw.to_mu is None and not e.draw.none:
+        return (
+            "the detached draw, found above: with a dose of 1 the encoder still sees only the KL",
+        )
+    if doses and max(doses) > 1.5:
+        return (f"the price: a dose of {max(doses):.3g}",)
+    if doses:
+        return (
+            "a real one: the dose is 1 and the draw has its gradient. KL annealing or free bits; "
+            "a weaker decoder; "
+            "another start",
+        )
+    return ("not known: the dose could not be measured",)
+
+
+def evaluation(e):
+    """A reported number that is not what it seems."""
+    v = e.evaluation
+    if v is None:
+        return
+    if v.training:
+        yield Finding(
+            "train-mode",
+            "fault",
+            "the evaluation runs in training mode",
+            "in training mode: " + ", ".join(v.training[:4]),
+            ("model.eval() is forgotten",),
+            case(20),
+        )
+    if v.noise is not None and v.noise < 1e-3:
+        yield Finding(
+            "mean-code",
+            "fault",
+            "the reported number is no bound: it decodes the mean code",
+            "z = mu in the evaluation",
+            ("if self.training: draw, else: mu",),
+            case(11),
+        )
+    first, second = v.sorted
+    scale = max(abs(first), abs(second), 1e-12)
+    if abs(first - second) > 1e-3 * scale and not v.training:
+        yield Finding(
+            "order",
+            "fault",
+            "the reported number depends on the order of the images",
+            f"{first:.4f} and {second:.4f} on the same images, the noise taken away",
+            ("the mean of batch means, with a short last batch",),
+            case(13),
+        )
+    if (
+        v.elbo is not None
+        and not v.training
+        and e.ranges.x[0] >= -0.01
+        and e.ranges.x[1] <= 1.01
+        and not any(f.name == "inputs-outside" for f in input_range(e))
+    ):
+        yield from _value(e, v)
+
+
+def _value(e, v):
+    said, truth = abs(v.value), abs(v.elbo)
+    tolerance = 6 * v.elbo_error + 0.01 * truth
+    if v.noise is not None and v.noise < 1e-3 or abs(said - truth) < tolerance:
+        return
+    sizes = {**e.sizes, "images of the test": len(e.x)}
+    factor = forms.name_of_number(said / truth, sizes, 0.02)
+    yield Finding(
+        "report-differs",
+        "fault" if not factor else "note",
+        "the reported number is not the ELBO in nats an image",
+        f"reported {v.value:.4g}; measured ELBO {v.elbo:.4g} ± {v.elbo_error:.2g}"
+        + (f"; ratio {factor}" if factor else ""),
+        (
+            "what was found in the loss, if the report is made of it",
+            "a beta inside the reported number",
+            "another likelihood",
+        )
+        if not factor
+        else ("a sum, or a mean over pixels",),
+        case(4),
+    )
+
+
+def shown(e):
+    """Pictures and codes that are not what was asked for."""
+    if e.outside and (e.outside[0] < -0.01 or e.outside[1] > 1.01) and e.bernoulli:
+        yield Finding(
+            "logits-shown",
+            "fault",
+            "what is shown are not probabilities",
+            f"pictures of z ~ N(0, I) have values from {e.outside[0]:.3g} to {e.outside[1]:.3g}",
+            ("the decoder's logits, without the sigmoid",),
+            case(10),
+        )
+    if e.same_code is False:
+        yield Finding(
+            "random-code",
+            "fault",
+            "the code of an image is another one each time",
+            "two calls of code(x) differ",
+            ("a draw where the mean was asked for",),
+            case(12),
+        )
