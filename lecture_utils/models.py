@@ -185,7 +185,7 @@ class VAE(EncoderDecoder):
 def corrupt(
     x: torch.Tensor, noise: float, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Replace each pixel of x, with probability `noise`, by a fair coin flip (salt and pepper)."""
+    """Return x, same shape, each pixel replaced with probability `noise` by a fair coin flip."""
     u = torch.rand(x.shape, generator=generator, device=x.device)
     # u < noise decides on corruption; given that, u < noise / 2 is a fair coin.
     return torch.where(u < noise, (u < noise / 2).to(x.dtype), x)

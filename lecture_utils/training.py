@@ -288,6 +288,7 @@ def trained(
 ) -> tuple[nn.Module, History]:
     """Return the model after `fit(model, *tensors, **options)`, and the history; fitted only once.
 
+    `tensors` are what `fit` takes after the model, such as images [N, D] and labels [N].
     The same training is restored from the cache (`cache.cached`): the same initial weights, data,
     options and code, on the same kind of device, with the same precision. `fit` is any function
     that trains a model in place and returns a History. An interrupted run is not kept.
