@@ -1,4 +1,5 @@
-# The series in four commands. They need python3 (3.11 to 3.13) and make, and the network once, for the installation.
+# The commands of the series. They need python3 (3.11 to 3.14) and make, and the network once, for
+# the installation.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,25 +9,29 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test test-lowest test-answers test-mutants notebooks bench bench-ablation bench-published book tutorial clean
+.PHONY: help lab check test test-browser test-answers test-mutants test-processors test-lowest notebooks cache bench bench-ablation bench-published book tutorial clean
 
 help:  ## list the targets
-	@echo "make lab        install what is needed and open the series in JupyterLab"
-	@echo "make test       install what is needed and run every test and every notebook"
-	@echo "make test-lowest  the same with the lowest versions that pyproject.toml allows, on the oldest Python there is"
-	@echo "make test-answers  every wrong, unusual and hostile answer to Tutorial 7 (make test: one of each kind)"
-	@echo "make test-mutants  injure the plain VAE line by line, and see what the check-up notices"
-	@echo "make notebooks  execute all notebooks in place and save their outputs"
-	@echo "make bench      measure speed, memory and the notebooks' times; write benchmarks/"
-	@echo "make bench-ablation  measure what each part of fit is worth (after make bench, whose record it uses)"
+	@echo "make lab              install what is needed and open the series in JupyterLab"
+	@echo "make check            lint, and the unit tests that are quick: a minute"
+	@echo "make test             make check, then every notebook and one case of every feature"
+	@echo "make test-browser     visit every notebook and every page in a browser"
+	@echo "make test-answers     every wrong, unusual and hostile answer to Tutorial 7"
+	@echo "make test-mutants     injure formulas and a plain VAE one place at a time: it must be noticed"
+	@echo "make test-processors  notebooks and unit tests as on four other machines: an hour"
+	@echo "make test-lowest      make test with the lowest versions that pyproject.toml allows"
+	@echo "make notebooks        execute all notebooks in place and save their outputs"
+	@echo "make cache            train every model of the notebooks into LECTURE_CACHE, for a class"
+	@echo "make bench            measure speed, memory and the notebooks' times; write benchmarks/"
+	@echo "make bench-ablation   measure what each part of fit is worth (after make bench)"
 	@echo "make bench-published  train the models of a published table (hours; can be interrupted)"
-	@echo "make book       build the web edition, a static site, in build/book/html"
-	@echo "make tutorial   generate the students' release of Tutorial 7 from its source"
-	@echo "make clean      delete trained models and caches (the installation stays)"
+	@echo "make book             build the web edition, a static site, in build/book/html"
+	@echo "make tutorial         generate the students' release of Tutorial 7 from its source"
+	@echo "make clean            delete trained models and caches (the installation stays)"
 
 $(VENV)/installed: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12), (3, 13)])' || { \
-		echo "Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is:"; $(PYTHON) --version; \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12), (3, 13), (3, 14)])' || { \
+		echo "Python 3.11, 3.12, 3.13 or 3.14 is needed, and $(PYTHON) is:"; $(PYTHON) --version; \
 		echo "Name another one, for example: make lab PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 		echo "$(PYTHON) has no venv module. On Debian and Ubuntu: sudo apt install python3-venv. Then run make again."; exit 1; }
@@ -51,20 +56,38 @@ $(LOWEST)/installed: pyproject.toml tools/lowest_versions.py
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab --notebook-dir=notebooks --ip=127.0.0.1 $(AS_ROOT)
 
-test: $(VENV)/installed-test
-	$(BIN)/python -m pytest --nbval
+# Two workers; the tests of a file, and the cells of a notebook, stay together on one of them.
+PYTEST = -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest --nbval
+check: $(VENV)/installed-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python $(PYTEST) -m quick tests/unit
+
+test: check
+	$(BIN)/python $(PYTEST) --nbval -m 'not quick and not matrix'
+
+test-browser: $(VENV)/installed-test
+	$(BIN)/python $(PYTEST) -m '' tests/browser
 
 test-answers: $(VENV)/installed-test
-	ALL_ANSWERS=1 $(BIN)/python -m pytest tests/tutorial
+	ALL_ANSWERS=1 $(BIN)/python $(PYTEST) -m '' tests/tutorial
 
 test-mutants: $(VENV)/installed-test
 	$(BIN)/python tests/mutants/mutants.py
+	$(BIN)/python $(PYTEST) -m '' tests/notebooks/test_formula_mutations.py
+
+test-processors: $(VENV)/installed-test
+	$(BIN)/python tools/processors.py
+
+test-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python $(PYTEST) --nbval
 
 notebooks: $(VENV)/installed-test
 	$(BIN)/python tools/execute_notebooks.py
+
+cache: $(VENV)/installed-test
+	$(BIN)/python tools/execute_notebooks.py --discard
+	@echo "Let the class's LECTURE_SHARED_CACHE name this folder. It is only read."
 
 bench: $(VENV)/installed-test
 	for name in time_to_quality distance_to_limit speed_tricks growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -1,7 +1,7 @@
-"""Sphinx configuration of the web edition: `make book` builds it from the repository's root into build/book.
+"""Sphinx configuration of the web edition, which `make book` builds into build/book.
 
-The notebooks are shown with their committed outputs; nothing is executed, and nothing needs a network, neither while the
-site is built nor while it is read.
+The notebooks are shown with their committed outputs; nothing is executed, and nothing needs a
+network, neither while the site is built nor while it is read.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ extensions = [
     "playground_pages",
 ]
 root_doc = "book/index"
-# The source folder is the repository's root, so that links between its files are links between pages.
+# The source folder is the repository's root: links between its files are links between pages.
 include_patterns = [
     "book/*.md",
     "CONTRIBUTING.md",
@@ -49,7 +49,8 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 
-# --- Maths: one file of MathJax, copied from an installed package. SVG needs no fonts, and works from file:// too. ---
+# --- Maths ---
+# One file of MathJax, copied from an installed package. SVG needs no fonts, and works from files.
 MATHJAX = (
     Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
     / "static"
@@ -57,7 +58,8 @@ MATHJAX = (
     / "tex-svg-full.js"
 )
 mathjax_path = MATHJAX.name
-# Without MathJax's menu a formula is no stop of the Tab key. Screen readers read the hidden MathML, which stays.
+# Without MathJax's menu a formula is no stop of the Tab key. Screen readers read the hidden MathML,
+# which stays.
 mathjax3_config = {"options": {"enableMenu": False}}
 
 # --- API reference ---

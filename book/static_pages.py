@@ -10,17 +10,27 @@ SECTION = "\n## `{0}`\n\n```{{eval-rst}}\n.. automodule:: lecture_utils.{0}\n```
 def add_a_section_for_each_module(_app, docname, source):
     """Append the modules of the package to the page that explains it."""
     if docname == "book/api":
-        source[0] += "".join(SECTION.format(module.name) for module in pkgutil.iter_modules([str(PACKAGE)]))
+        source[0] += "".join(
+            SECTION.format(module.name) for module in pkgutil.iter_modules([str(PACKAGE)])
+        )
 
 
 def tidy_signature(_app, _what, _name, _object, _options, signature, returns):
-    """Write ``...`` for the default of a dataclass field that is made anew each time; Sphinx cannot parse ``<factory>``."""
+    """Write ``...`` for the default of a dataclass field that is made anew each time; Sphinx cannot
+    parse ``<factory>``.
+    """
     return signature and signature.replace("<factory>", "..."), returns
 
 
 def skip_fields_without_text(_app, _what, _name, member, skip, _options):
-    """Leave out the fields of a NamedTuple, which Python itself describes as "Alias for field number 0"."""
-    return True if (getattr(member, "__doc__", None) or "").startswith("Alias for field number") else skip
+    """Leave out the fields of a NamedTuple, which Python itself describes as "Alias for field
+    number 0".
+    """
+    return (
+        True
+        if (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
+        else skip
+    )
 
 
 def setup(app):

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lecture_utils import models
+
 import pytest
 import torch
-
-from lecture_utils import models
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "lecture_utils"

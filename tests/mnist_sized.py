@@ -1,8 +1,8 @@
 """Untrained models with the pixels of MNIST, made-up images, labels and codes."""
 
-import torch
-
 from lecture_utils import models
+
+import torch
 
 MODELS = {
     "AE": models.Autoencoder(latent_dim=2, seed=1),
@@ -28,7 +28,9 @@ DEAD, LIVE = 2, 1  # units of the VAE below
 
 
 def wide_vae():
-    """A VAE of 4 units: unit 2 is dead, as in posterior collapse (N(0, 1) for every image, and the decoder ignores it)."""
+    """A VAE of 4 units: unit 2 is dead, as in posterior collapse (N(0, 1) for every image, and the
+    decoder ignores it).
+    """
     model = models.VAE(latent_dim=4, seed=4)
     with torch.no_grad():
         for layer in (model.to_mu, model.to_logvar):

@@ -1,7 +1,9 @@
 """Execute notebooks in place and bring them into the form in which they are committed.
 
-usage: python tools/execute_notebooks.py [NOTEBOOK.ipynb ...]      (without arguments: all of
-notebooks/)
+usage: python tools/execute_notebooks.py [--discard] [NOTEBOOK.ipynb ...]
+
+Without names, all of notebooks/. With --discard they run for the trained models that they leave in
+the cache (`make cache`), and nothing is saved.
 
 Outputs are kept, widget views and widget state are not; the alt text of a figure is copied to its
 cell's metadata for the web edition; outputs of cells tagged hide-output and sources of cells tagged
@@ -39,8 +41,8 @@ def all_notebooks():
     )
 
 
-def execute(path):
-    """Execute a notebook in its own folder, like JupyterLab does, and write it back normalised."""
+def execute(path, save=True):
+    """Execute a notebook in its own folder, as JupyterLab does; write it back if `save`."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -50,9 +52,10 @@ def execute(path):
         resources={"metadata": {"path": str(Path(path).parent)}},
     )
     client.execute()
-    normalise(notebook)
-    nbformat.write(notebook, path)
-    _export_readme_picture(notebook, path)
+    if save:
+        normalise(notebook)
+        nbformat.write(notebook, path)
+        _export_readme_picture(notebook, path)
 
 
 def _export_readme_picture(notebook, path):
@@ -126,11 +129,13 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--discard", action="store_true", help="save nothing")
     parser.add_argument("notebooks", nargs="*", type=Path)
-    for path in parser.parse_args().notebooks or all_notebooks():
+    arguments = parser.parse_args()
+    for path in arguments.notebooks or all_notebooks():
         start = time.perf_counter()
         try:
-            execute(path)
+            execute(path, save=not arguments.discard)
         except CellExecutionError as error:
             sys.exit(f"{path} stopped at a cell that raises; the file is unchanged.\n{error}")
         print(

@@ -1,4 +1,6 @@
-"""A browser, and a JupyterLab server that serves a copy of the notebooks: both shared by all browser tests."""
+"""A browser, and a JupyterLab server that serves a copy of the notebooks: both shared by all
+browser tests.
+"""
 
 import os
 import shutil
@@ -23,7 +25,9 @@ SETTINGS = {
 
 
 def chromium():
-    """Return the path of an installed Chromium or Chrome, Playwright's own included; None if there is none."""
+    """Return the path of an installed Chromium or Chrome, Playwright's own included; None if there
+    is none.
+    """
     for name in ("chromium", "chromium-browser", "google-chrome", "chrome"):
         if path := shutil.which(name):
             return path
@@ -34,7 +38,9 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def browser_path():
-    """The browser's program. Without one the test is skipped; if LECTURE_REQUIRE_BROWSER is set, it fails."""
+    """The browser's program. Without one the test is skipped; if LECTURE_REQUIRE_BROWSER is set, it
+    fails.
+    """
     path = chromium() if lab.sync_playwright else None
     if path is None:
         (pytest.fail if REQUIRED else pytest.skip)(HOW_TO_INSTALL)

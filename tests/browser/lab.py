@@ -1,4 +1,6 @@
-"""A JupyterLab of our own, and what a reader does in it: open a notebook, run all cells, look, move sliders, press stop."""
+"""A JupyterLab of our own, and what a reader does in it: open a notebook, run all cells, look, move
+sliders, press stop.
+"""
 
 import json
 import os
@@ -17,7 +19,8 @@ try:
 except ImportError:  # then the browser tests are skipped
     sync_playwright = None
 
-LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"  # no page may need the network
+# no page may need the network
+LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on two cores
 READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
 
@@ -41,10 +44,12 @@ def headless(path: str):
 
 @contextmanager
 def jupyterlab(folder: Path, scratch: Path, settings: dict):
-    """Serve `folder` on a free port of the loopback address; stop the server and its kernels whatever happens.
+    """Serve `folder` on a free port of the loopback address; stop the server and its kernels
+    whatever happens.
 
-    Everything that JupyterLab reads and writes about its user lies in `scratch`, so that a test sees a fresh account.
-    `settings` maps plugin names to the settings that differ from the defaults.
+    Everything that JupyterLab reads and writes about its user lies in `scratch`, so that a test
+    sees a fresh account. `settings` maps plugin names to the settings that differ from the
+    defaults.
     """
     for plugin, values in settings.items():
         file = scratch / "settings" / (plugin.replace(":", "/") + ".jupyterlab-settings")
@@ -106,77 +111,7 @@ def _address(process, runtime, log):
 
 # --- A page of JupyterLab, and a notebook opened in it ---
 
-# Runs in every page; all `cells` are the code cells of the open notebook.
-JAVASCRIPT = r"""
-window.lecture = {
-  bars: [],
-  app: () => window.jupyterapp,
-  open: name => lecture.app().commands.execute('docmanager:open', {path: name}),
-  panel: () => lecture.app()?.shell?.currentWidget,
-  cells: () => Array.from(lecture.panel().content.model.cells).filter(cell => cell.type === 'code'),
-  outputs: cell => Array.from({length: cell.outputs.length}, (_, i) => cell.outputs.get(i)),
-  status: () => lecture.panel()?.sessionContext?.session?.kernel?.status,
-  ready: name => lecture.panel()?.context?.path === name && lecture.panel().content.model && lecture.status() === 'idle',
-  // Ends the kernel, and closes the notebook without asking whether to save it.
-  close: async () => {
-    const panel = lecture.panel();
-    await panel.sessionContext.shutdown();
-    panel.dispose();
-  },
-  failed: () => lecture.cells().some(cell => lecture.outputs(cell).some(output => output.type === 'error')),
-  ended: () => lecture.status() === 'idle' && (lecture.failed() || lecture.cells().every(cell => cell.executionCount !== null)),
-  // For each output the number of its cell, its formats and, if it is an error or a warning, its text.
-  contents: () => lecture.cells().flatMap((cell, number) => lecture.outputs(cell).map(output => ({
-    cell: number + 1, formats: Object.keys(output.data),
-    complaint: output.data['application/vnd.jupyter.error'] ?? output.data['application/vnd.jupyter.stderr'] ?? null,
-  }))),
-  answers: () => lecture.panel().content.widgets.filter(cell => (cell.model.getMetadata('tags') ?? []).includes('hide-output')),
-  images: () => Array.from(document.querySelectorAll('.jp-OutputArea-output img')),
-  // What is wrong with a picture, if anything.
-  fault: image => {
-    if (!image.complete || !image.naturalWidth) return 'not loaded';
-    const width = image.getBoundingClientRect().width;
-    if (!width) return 'not visible';
-    if (width > image.naturalWidth + 1) return `enlarged from ${image.naturalWidth} to ${width} pixels`;
-    const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight).getContext('2d');
-    canvas.drawImage(image, 0, 0);
-    const pixels = canvas.getImageData(0, 0, image.naturalWidth, image.naturalHeight).data;
-    for (let i = 3; i < pixels.length; i += 4) if (pixels[i] < 255) return 'see-through: unreadable on a dark page';
-    return null;
-  },
-  faults: () => lecture.images().map(lecture.fault).filter(fault => fault !== null),
-  // What a reader would take for a breakdown.
-  breakdowns: () => [
-    ...Array.from(document.querySelectorAll('.jp-Dialog, .jupyter-widgets-error-widget, mjx-merror, .widget-hprogress')),
-    ...Array.from(document.querySelectorAll('.jp-OutputArea-output')).filter(output =>
-      /Error displaying widget|Loading widget|Javascript Error|Open Browser Console|step\/s|\$.+\$/.test(output.innerText)),
-    ...Array.from(document.querySelectorAll('.jp-RenderedMarkdown :is(p, li, td, th, h1, h2, h3)')).filter(text =>
-      /\$|\\(frac|mathbf|mathcal|sigma|mu|log|begin)/.test(text.innerText)),
-    ...Array.from(document.querySelectorAll('.jp-OutputArea-output')).filter(output => output.scrollWidth > output.clientWidth + 1),
-  ].map(element => (element.innerText || element.outerHTML).slice(0, 300)),
-  // The arrow key that moves a slider or a menu, whichever end it stands at.
-  arrow: control => control.tagName === 'SELECT'
-    ? (control.selectedIndex < control.length - 1 ? 'ArrowDown' : 'ArrowUp')
-    : (Number(control.ariaValueNow) < Number(control.ariaValueMax) ? 'ArrowRight' : 'ArrowLeft'),
-  bytes: async image => Array.from(new Uint8Array(await (await fetch(image.src)).arrayBuffer())).join(),
-  // Starts a stop watch at the next key press; it stops when the next picture has been loaded and decoded.
-  startWatch: image => {
-    lecture.milliseconds = new Promise(resolve => document.addEventListener('keydown', () => {
-      const start = performance.now();
-      image.addEventListener('load', () => resolve(performance.now() - start), {once: true});
-      setTimeout(() => resolve(Infinity), 5000);
-    }, {once: true, capture: true}));
-  },
-};
-// Keeps the last text of each progress bar that ever was on the page.
-new MutationObserver(() => {
-  for (const bar of document.querySelectorAll('.jp-OutputArea .widget-hprogress')) {
-    const line = bar.closest('.widget-hbox');
-    if (line.lectureNumber === undefined) line.lectureNumber = lecture.bars.push('') - 1;
-    lecture.bars[line.lectureNumber] = line.innerText || lecture.bars[line.lectureNumber];
-  }
-}).observe(document, {childList: true, subtree: true, characterData: true});
-"""
+JAVASCRIPT = Path(__file__).with_name("lab.js").read_text(encoding="utf-8")
 
 
 class Move(NamedTuple):
@@ -222,7 +157,9 @@ class Notebook:
         self.wait(f"lecture.ready({name!r})", READY)
 
     def wait(self, expression: str, seconds: float):
-        """Wait until the expression is true in the page; playwright's TimeoutError says which one never was."""
+        """Wait until the expression is true in the page; playwright's TimeoutError says which one
+        never was.
+        """
         self.page.wait_for_function(f"() => {expression}", timeout=1000 * seconds, polling=100)
 
     def choose(self, menu: str, entry: str):
@@ -231,13 +168,17 @@ class Notebook:
         self.page.locator(".lm-Menu-itemLabel", has_text=re.compile(f"^{entry}$")).click()
 
     def run_all(self, seconds: float):
-        """Clear the saved outputs and run all cells, from the menus. Returns when the kernel is idle after the last cell."""
+        """Clear the saved outputs and run all cells, from the menus. Returns when the kernel is
+        idle after the last cell.
+        """
         self.choose("Edit", "Clear Outputs of All Cells")
         self.choose("Run", "Run All Cells")
         self.wait("lecture.ended()", seconds)
 
     def move_controls(self) -> list[list[Move]]:
-        """Reach every slider and menu of every explorer with the Tab key, and press an arrow key on it."""
+        """Reach every slider and menu of every explorer with the Tab key, and press an arrow key on
+        it.
+        """
         explorers = self.page.locator(".jp-OutputArea-output:has(img.widget-image)")
         return [
             self._move_controls_of(explorers.nth(number)) for number in range(explorers.count())
@@ -254,7 +195,8 @@ class Notebook:
 
     def _move(self, control, explorer):
         name = control.evaluate(
-            "control => control.closest('.jupyter-widgets').querySelector('.widget-label').innerText"
+            "control => control.closest('.jupyter-widgets')"
+            ".querySelector('.widget-label').innerText"
         )
         reached = self._tab_to(control)
         control.focus()
@@ -280,16 +222,19 @@ class Notebook:
         return False
 
     def run_cell(self, number: int) -> int:
-        """Run a code cell (the first is 0) with the toolbar's button; return the execution count it had before."""
+        """Run a code cell (the first is 0) with the toolbar's button; return the execution count it
+        had before.
+        """
         before = self.page.evaluate(f"lecture.cells()[{number}].executionCount")
         self.page.locator(".jp-CodeCell").nth(number).locator(".jp-InputPrompt").first.click()
         self.press("run")
         return before
 
     def wait_for_cell(self, number: int, before: int):
-        """Wait until the code cell has been run again, after it had the execution count `before`."""
+        """Wait until the code cell has been run again; it had the execution count `before`."""
         self.wait(
-            f"lecture.status() === 'idle' && ![null, {before}].includes(lecture.cells()[{number}].executionCount)",
+            f"lecture.status() === 'idle' && "
+            f"![null, {before}].includes(lecture.cells()[{number}].executionCount)",
             READY,
         )
 
@@ -313,7 +258,9 @@ class Notebook:
 
 
 class Stop(NamedTuple):
-    """What a reader saw who pressed the stop button while a cell trained, and then ran the cells below."""
+    """What a reader saw who pressed the stop button while a cell trained, and then ran the cells
+    below.
+    """
 
     bar: str  # the text of the progress bar before
     message: str  # what the cell printed
@@ -347,7 +294,8 @@ class Reading:
 
 
 def read(page, name: str, run: bool = True, stop_at: str | None = None) -> Reading:
-    """Open a notebook in a page of JupyterLab, run it if `run`, move every slider, say what was found, and close it.
+    """Open a notebook in a page of JupyterLab, run it if `run`, move every slider, say what was
+    found, and close it.
 
     In the end the cell that contains `stop_at` is run again and stopped.
     """
@@ -399,7 +347,9 @@ def complaints(contents: list[dict]) -> list[str]:
 
 
 def stop_training(notebook: Notebook, source: str, cells_below: int = 4) -> Stop:
-    """Run the cell that contains `source`, press the stop button in its first epoch, and run the cells below."""
+    """Run the cell that contains `source`, press the stop button in its first epoch, and run the
+    cells below.
+    """
     ask = notebook.page.evaluate
     number = ask(
         "source => lecture.cells().findIndex(cell => cell.sharedModel.source.includes(source))",

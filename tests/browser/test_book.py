@@ -13,7 +13,8 @@ from tests.helpers import ROOT
 pytestmark = pytest.mark.xdist_group("book")  # the web edition is built once
 PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CHAPTER = "notebooks/05_kl_term.html"
-LEFT = "net::ERR_ABORTED"  # what Chromium says of a request that was under way when the reader went on to the next page
+# what Chromium says of a request that was under way when the reader went on to the next page
+LEFT = "net::ERR_ABORTED"
 WRITTEN = [
     "book/index",
     "book/run",
@@ -27,9 +28,12 @@ CHAPTERS = sorted(f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob
 # A part of the page that sticks out on the right, and that no box of its own scrolls.
 STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(element => {
   const box = element.getBoundingClientRect();
-  if (box.width === 0 || box.right <= innerWidth + 1 || getComputedStyle(element).position === 'fixed') return false;
-  for (let outer = element.parentElement; outer && outer !== document.body; outer = outer.parentElement)
-    if (getComputedStyle(outer).overflowX !== 'visible' || getComputedStyle(outer).position === 'fixed') return false;
+  if (box.width === 0 || box.right <= innerWidth + 1) return false;
+  if (getComputedStyle(element).position === 'fixed') return false;
+  for (let outer = element.parentElement; outer !== document.body; outer = outer.parentElement) {
+    const style = getComputedStyle(outer);
+    if (style.overflowX !== 'visible' || style.position === 'fixed') return false;
+  }
   return true;
 }).slice(0, 3).map(element => element.outerHTML.slice(0, 150))"""
 
@@ -52,7 +56,9 @@ def address(site):
 
 @pytest.fixture(scope="module")
 def readers(browser):
-    """One reader on a phone and one on a laptop, each with a cache: MathJax is loaded and compiled once."""
+    """One reader on a phone and one on a laptop, each with a cache: MathJax is loaded and compiled
+    once.
+    """
     readers = {
         "phone": browser.new_context(viewport=PHONE, has_touch=True),
         "laptop": browser.new_context(viewport=LAPTOP),
@@ -64,7 +70,9 @@ def readers(browser):
 
 @pytest.fixture
 def open_page(browser, readers):
-    """A function that opens an address; at the end of the test nothing may have failed on any page it opened."""
+    """A function that opens an address; at the end of the test nothing may have failed on any page
+    it opened.
+    """
     pages, failures = [], []
 
     def open_page(url, device="laptop", scheme=None):
@@ -102,7 +110,8 @@ def wait_for_formulas(page):
 
 def formulas(page):
     """How many formulas the page has, how many were typeset, and how many show an error."""
-    return page.evaluate("""() => [document.querySelectorAll('.math').length, document.querySelectorAll('.math > mjx-container').length,
+    return page.evaluate("""() => [document.querySelectorAll('.math').length,
+        document.querySelectorAll('.math > mjx-container').length,
                                    document.querySelectorAll('[data-mml-node=merror]').length]""")
 
 
@@ -165,7 +174,8 @@ def luminance(color):
 def test_dark_mode_is_switched_on_kept_and_leaves_figures_readable(address, open_page):
     page = open_page(address + CHAPTER, scheme="light")
     styles = """() => { const style = query => getComputedStyle(document.querySelector(query));
-        return [style('body').backgroundColor, style('article p').color, style('article p .math svg').color,
+        return [style('body').backgroundColor, style('article p').color,
+                style('article p .math svg').color,
                 style('.cell_output img').backgroundColor, style('.cell_output img').filter]}"""
     background, text, formula, _, _ = page.evaluate(styles)
     assert luminance(background) > 0.9 and luminance(text) < 0.3 and luminance(formula) < 0.3

@@ -1,12 +1,16 @@
-"""What readers need who see colours differently, or hear the page: contrast, colour-blind simulation, alt text, tables, prose.
+"""What readers need who see colours differently, or hear the page: contrast, colour-blind
+simulation, alt text, tables, prose.
 
-Contrast is that of the Web Content Accessibility Guidelines 2.2, section 1.4.3. Colour blindness is simulated with the matrices of
-Machado, Oliveira and Fernandes (2009), "A Physiologically-based Model for Simulation of Color Vision Deficiency", at severity 1
-(for the rare tritanopia they are an approximation), and a difference of colours is CIEDE2000; both from the package colour-science.
+Contrast is that of the Web Content Accessibility Guidelines 2.2, section 1.4.3. Colour blindness is
+simulated with the matrices of Machado, Oliveira and Fernandes (2009), "A Physiologically-based
+Model for Simulation of Color Vision Deficiency", at severity 1 (for the rare tritanopia they are an
+approximation), and a difference of colours is CIEDE2000; both from the package colour-science.
 """
 
 import itertools
 import re
+
+from lecture_utils import plotting
 
 import colour
 import numpy as np
@@ -15,13 +19,14 @@ import torch
 from matplotlib import colors, markers
 from matplotlib import pyplot as plt
 
-from lecture_utils import plotting
 from tests.helpers import ROOT
 from tests.notebooks.reading import EVERY, EVERY_NUMBERED, NOTEBOOKS, code_cells, prose, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*simulation of tritanomaly")
 VISIONS = ("normal", "Protanomaly", "Deuteranomaly", "Tritanomaly")
-APART = 10  # CIEDE2000; 1 to 2 is the least difference seen side by side, and at 10 two colours are told apart at a glance
+# CIEDE2000; 1 to 2 is the least difference seen side by side, and at 10 two colours are told apart
+# at a glance
+APART = 10
 DOCUMENTS = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -140,7 +145,9 @@ def test_alt_text_is_sentences_that_say_what_is_seen(path):
 
 @EVERY_NUMBERED
 def test_a_sentence_stands_under_every_figure(path):
-    """JupyterLab drops alt text: prose must follow before the next figure or heading (a cell that checks or prints may come between)."""
+    """JupyterLab drops alt text: prose must follow before the next figure or heading (a cell that
+    checks or prints may come between).
+    """
     cells = read(path).cells
     is_figure = [
         cell.cell_type == "code"
@@ -244,11 +251,16 @@ def test_documents_have_headings_in_order_and_tables_with_header_rows(path):
 
 
 HUE = r"\b(?:red|blue|green|orange|purple|violet|pink|yellow|brown|cyan|colou?red)\b"
-# Grey, black and white are also what digits are made of: as a cue they stand before something that is drawn.
-SHADE = r"\b(?:grey|gray|black|white|dark|light|pale)(?:er)? (?:lines?|curves?|bars?|dots?|marks?|markers?|arrows?|areas?|bands?|contours?|points?|boxes|box)\b"
+# Grey, black and white are also what digits are made of: as a cue they stand before something that
+# is drawn.
+SHADE = (
+    r"\b(?:grey|gray|black|white|dark|light|pale)(?:er)? (?:lines?|curves?|bars?|dots?|marks?|"
+    r"markers?|arrows?|areas?|bands?|contours?|points?|boxes|box)\b"
+)
 SECOND_CUE = (
-    r"\b(?:solid|dashed|dotted|thin|thick|filled|hollow|hatched|outlined?|circles?|rings?|squares?|diamonds?|triangles?|cross(?:es)?|"
-    r"ellipses?|with the digit|left|right|top|bottom|upper|lower|above|below|labelled|marked|named)\b"
+    r"\b(?:solid|dashed|dotted|thin|thick|filled|hollow|hatched|outlined?|circles?|rings?|"
+    r"squares?|diamonds?|triangles?|cross(?:es)?|ellipses?|with the digit|left|right|top|bottom|"
+    r"upper|lower|above|below|labelled|marked|named)\b"
 )
 
 

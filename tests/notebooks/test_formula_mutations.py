@@ -1,7 +1,9 @@
-"""A wrong sign, a dropped 1/2 or another dropped factor in any formula of notebooks 04 and 05 makes the notebook fail.
+"""A wrong sign, a dropped 1/2 or another dropped factor in any formula of notebooks 04 and 05 makes
+the notebook fail.
 
-The formulas stand in cells tagged "formula". Here each of their signs is flipped and each of their factors dropped, one
-at a time, and the notebook's own cells are run on from there: one of its asserts has to stop it. The figures are skipped.
+The formulas stand in cells tagged "formula". Here each of their signs is flipped and each of their
+factors dropped, one at a time, and the notebook's own cells are run on from there: one of its
+asserts has to stop it. The figures are skipped.
 """
 
 import ast
@@ -61,7 +63,7 @@ def mutate(node):
 
 
 def places(tree):
-    """Every expression of a cell; keyword arguments are left out: they name axes, not mathematics."""
+    """Every expression of a cell but keyword arguments: they name axes, not mathematics."""
     keywords = {
         inner
         for node in ast.walk(tree)
@@ -95,7 +97,9 @@ class _Replace(ast.NodeTransformer):
 
 
 def fresh(namespace):
-    """Copy a namespace, with its functions bound to the copy, so that they see its formulas and not the original's."""
+    """Copy a namespace, with its functions bound to the copy, so that they see its formulas and not
+    the original's.
+    """
     new = dict(namespace)
     for name, value in namespace.items():
         if isinstance(value, types.FunctionType) and value.__globals__ is namespace:
@@ -109,9 +113,11 @@ def fresh(namespace):
 
 @functools.cache
 def states(name):
-    """Run the notebook as it is, with the machinery of the mutants; return the namespace and torch's dtype before each cell.
+    """Run the notebook as it is, with the machinery of the mutants; return the namespace and
+    torch's dtype before each cell.
 
-    Every formula cell is rewritten by the parser, but not changed; every cell runs in a copy of the namespace before it.
+    Every formula cell is rewritten by the parser, but not changed; every cell runs in a copy of the
+    namespace before it.
     """
     namespace, before = {"__name__": "notebook"}, []
     torch.set_default_dtype(torch.float32)
@@ -145,11 +151,15 @@ def other_tests_keep_their_dtype():
     torch.set_default_dtype(before)
 
 
-MUTANTS = [
-    pytest.param(name, number, source, id=f"{name[:2]}, {what}")
-    for name in NAMES
-    for number, what, source in mutants(name)
-]
+def parameters():
+    """Every mutant; all but the first of its kind in a notebook for `make test-mutants` alone."""
+    known = set()
+    for name in NAMES:
+        for number, what, source in mutants(name):
+            kind = name, what.split(":")[0].split(", ")[1]
+            marks = [pytest.mark.matrix] if kind in known else []
+            known.add(kind)
+            yield pytest.param(name, number, source, marks=marks, id=f"{name[:2]}, {what}")
 
 
 def test_there_is_much_to_mutate():
@@ -164,7 +174,7 @@ def test_unchanged_formulas_pass(name, capsys):
     assert len(states(name)) == len(cells(name))
 
 
-@pytest.mark.parametrize("name, number, source", MUTANTS)
+@pytest.mark.parametrize(("name", "number", "source"), parameters())
 def test_a_changed_formula_stops_the_notebook(name, number, source, capsys):
     with pytest.raises(AssertionError):
         run_on(name, number, source)

@@ -2,9 +2,10 @@
 
 import builtins
 
+from lecture_utils import name_error_hint
+
 from nbclient import NotebookClient
 
-from lecture_utils import name_error_hint
 from tests.notebooks.reading import EVERY_NUMBERED, NUMBERED, read
 
 
@@ -29,7 +30,9 @@ def test_run_all_twice_in_one_kernel_from_another_directory_prints_the_same_twic
 
 @EVERY_NUMBERED
 def test_no_cell_takes_a_builtin_name_from_the_cells_above_it_when_all_is_run_again(path):
-    """A second pass assigns every name anew, in order; only what the first pass found in Python itself could be lost."""
+    """A second pass assigns every name anew, in order; only what the first pass found in Python
+    itself could be lost.
+    """
     for cell in read(path).cells:
         if cell.cell_type == "code":
             assert not name_error_hint.made_by(cell.source) & set(dir(builtins))

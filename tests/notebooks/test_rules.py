@@ -1,4 +1,6 @@
-"""Rules that every committed notebook keeps. (`pytest --nbval` runs the notebooks; these tests read them.)"""
+"""Rules that every committed notebook keeps. (`pytest --nbval` runs the notebooks; these tests read
+them.)
+"""
 
 import ast
 import base64

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Python imports a module of this name at its start: it turns every attempt to reach a network into an error.
+# Python imports a module of this name at its start: it turns every attempt to reach a network into
+# an error.
 NO_NETWORK = """
 import socket
 def connect(self, address):
-    if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1"):  # Python itself may use the loopback address
+    # Python itself may use the loopback address.
+    if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1"):
         raise OSError(f"the web edition must be built without a network, not by asking {address}")
     return original(self, address)
 original, socket.socket.connect = socket.socket.connect, connect
@@ -20,7 +22,9 @@ original, socket.socket.connect = socket.socket.connect, connect
 
 
 def build(out):
-    """Run the command of `make book` with the output folder `out` in place of build/book; return `out` and the finished process."""
+    """Run the command of `make book` with the output folder `out` in place of build/book; return
+    `out` and the finished process.
+    """
     recipe = re.search(
         r"^book:.*\n\t(.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )[1]

@@ -1,4 +1,8 @@
-"""The records of the benchmarks: what the READMEs say of them, and that the long runs survive an interruption."""
+"""The records of the benchmarks: what the READMEs say of them, and that the long runs survive an
+interruption.
+"""
+
+from lecture_utils import bounds, models
 
 import pytest
 import records
@@ -7,7 +11,6 @@ import torch
 import train_published
 from PIL import Image
 
-from lecture_utils import bounds, models
 from tests.helpers import ROOT
 
 
@@ -50,21 +53,23 @@ def test_every_part_of_the_recipe_pays_with_every_seed():
 
 
 def test_an_epoch_of_fit_takes_at_most_a_quarter_of_one_of_the_usual_script():
-    # The fastest epochs: on a shared machine the median of six scatters by a tenth, and fit's short epochs suffer most.
+    # The fastest epochs: on a shared machine the median of six scatters by a tenth, and fit's short
+    # epochs suffer most.
     assert (
         records.load("time_to_quality")["epoch over epoch of the usual script"]["fit"]["fastest"]
         <= 0.25
     )
 
 
-def test_a_step_of_fit_on_grey_pixels_is_at_most_a_third_longer_than_torch_mm_alone_on_its_matrices():
+def test_a_step_of_fit_is_at_most_a_third_longer_than_torch_mm_alone():
     limit = records.load("distance_to_limit")
     default = next(row for row in limit["by batch size"] if row["batch"] == limit["default batch"])
     assert default["share of the limit, grey"] >= 0.75
 
 
 def test_a_busy_process_slows_training_in_proportion():
-    # Half of one core of two is lost, and the two threads wait for each other; tenfold is what spinning threads cost.
+    # Half of one core of two is lost, and the two threads wait for each other; tenfold is what
+    # spinning threads cost.
     assert records.load("time_to_quality")["slower beside a busy process, times"] < 4
 
 

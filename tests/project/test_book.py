@@ -1,4 +1,6 @@
-"""The web edition: what stands in its pages, without a browser. (tests/browser/test_book.py looks at them in one.)"""
+"""The web edition: what stands in its pages, without a browser. (tests/browser/test_book.py looks
+at them in one.)
+"""
 
 import importlib
 import inspect
@@ -7,11 +9,12 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import lecture_utils
+
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-import lecture_utils
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.xdist_group("book")  # the web edition is built once
@@ -237,7 +240,9 @@ def test_what_moves_in_jupyterlab_moves_here_too_behind_a_figure(path, page):
 
 
 def public_names():
-    """Each public function, class and method of the package: (its anchor on the page, its docstring)."""
+    """Each public function, class and method of the package: (its anchor on the page, its
+    docstring).
+    """
     for _, name, _ in pkgutil.iter_modules(lecture_utils.__path__):
         module = importlib.import_module(f"lecture_utils.{name}")
         for attribute, value in vars(module).items():

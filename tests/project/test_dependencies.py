@@ -71,7 +71,7 @@ def test_make_alone_lists_every_target(bare):
     [
         (
             'if "sys.version_info" in sys.argv[-1]: sys.exit(1)\nprint("Python 3.10.4")',
-            "Python 3.11, 3.12 or 3.13 is needed",
+            "Python 3.11, 3.12, 3.13 or 3.14 is needed",
         ),
         ('if "venv" in sys.argv[-1]: sys.exit(1)', "apt install python3-venv"),
     ],

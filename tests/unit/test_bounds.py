@@ -3,6 +3,8 @@
 import math
 from itertools import product
 
+from lecture_utils import bounds, models, objectives
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,6 @@ from scipy import integrate, stats
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lecture_utils import bounds, models, objectives
 from tests import mutation
 from tests.helpers import KINDS, SMALL, binary_pixels, double, seeded
 
@@ -24,7 +25,8 @@ X = double(ALL_IMAGES)  # all eight images of the tiny model, [8, 3]
 class TinyVAE:
     """One latent dimension, three pixels: every integral over z is a one-dimensional quadrature.
 
-    The encoder is not the exact posterior, so that ELBO < log p(x); `encode` and `log_likelihood` are all that is asked for.
+    The encoder is not the exact posterior, so that ELBO < log p(x); `encode` and `log_likelihood`
+    are all that is asked for.
     """
 
     weight, bias, latent_dim = double([[1.5, -2.0, 0.5]]), double([0.2, -0.4, 1.0]), 1
@@ -53,9 +55,9 @@ def expectation(f, mu=0.0, sigma=1.0):
     return value
 
 
-def log_likelihood_at(z, x, model=TinyVAE()):
+def log_likelihood_at(z, x):
     """log p(x|z) for one image x [3] and a number z, written with numpy alone."""
-    logits = z * model.weight[0].numpy() + model.bias.numpy()
+    logits = z * TinyVAE.weight[0].numpy() + TinyVAE.bias.numpy()
     return float((-np.logaddexp(0, -logits) * x - np.logaddexp(0, logits) * (1 - x)).sum())
 
 
@@ -63,8 +65,12 @@ def exact_elbo(x):
     """The ELBO of the tiny model, both terms by quadrature: no formula of the package is used."""
     mu, logvar = (t.item() for t in TinyVAE().encode(double([x])))
     sigma = math.exp(logvar / 2)
-    log_ratio = lambda z: stats.norm.logpdf(z, mu, sigma) - stats.norm.logpdf(z)
-    return expectation(lambda z: log_likelihood_at(z, np.array(x)) - log_ratio(z), mu, sigma)
+
+    def value(z):
+        log_ratio = stats.norm.logpdf(z, mu, sigma) - stats.norm.logpdf(z)
+        return log_likelihood_at(z, np.array(x)) - log_ratio
+
+    return expectation(value, mu, sigma)
 
 
 def exact_log_p(x):
@@ -125,7 +131,9 @@ def test_negative_elbo_of_an_autoencoder_is_its_reconstruction_error():
 
 
 def test_losses_do_not_depend_on_how_images_are_batched():
-    """One number per image, whatever else is in the batch: the mean code removes the noise, which is drawn per batch."""
+    """One number per image, whatever else is in the batch: the mean code removes the noise, which
+    is drawn per batch.
+    """
     model = models.Autoencoder(latent_dim=2, hidden=(8,), n_pixels=3, seed=1).double()
     parts = torch.cat([bounds.negative_elbo(model, batch) for batch in X.split(3)])
     torch.testing.assert_close(bounds.negative_elbo(model, X), parts)
@@ -152,7 +160,9 @@ def test_weights_average_to_p_of_x_and_their_logs_to_the_elbo():
 
 
 def test_weights_are_constant_where_q_is_the_posterior():
-    """A decoder that ignores z has the prior as its posterior: with q = p(z), log w = log p(x) for every draw."""
+    """A decoder that ignores z has the prior as its posterior: with q = p(z), log w = log p(x) for
+    every draw.
+    """
 
     class Blind(TinyVAE):
         weight = torch.zeros(1, 3, dtype=torch.float64)
@@ -210,7 +220,9 @@ def test_bound_does_not_depend_on_the_chunk_given_equal_noise(monkeypatch):
 
 
 def test_bound_lies_between_elbo_and_log_p_and_tightens_with_k():
-    """In expectation ELBO = bound(1) < bound(4) < bound(16) < log p(x); averaged over many repetitions."""
+    """In expectation ELBO = bound(1) < bound(4) < bound(16) < log p(x); averaged over many
+    repetitions.
+    """
     repeated = X.repeat(5000, 1)
     means, errors = [EXACT_ELBO], [torch.zeros(8, dtype=torch.float64)]
     for k in (1, 4, 16):

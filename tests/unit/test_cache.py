@@ -11,12 +11,13 @@ import stat
 import warnings
 from dataclasses import dataclass
 
-import pytest
-import torch
-
 from lecture_utils import cache as caching
 from lecture_utils import models, training
 from lecture_utils.cache import cached, fingerprint
+
+import pytest
+import torch
+
 from tests.faults import unreadable, unwritable
 from tests.helpers import EVERY_KIND, PACKAGE, SMALL, output_of, random_images
 
@@ -82,7 +83,8 @@ def test_the_fingerprint_does_not_depend_on_the_process_or_on_strides(images):
         import torch
         from lecture_utils import cache, models, training
         x = torch.arange(6.0).reshape(2, 3)
-        print(cache.fingerprint([x, {"b", "a"}, {"n": 1}, models.VAE(latent_dim=2), training.fit]))"""
+        parts = [x, {"b", "a"}, {"n": 1}, models.VAE(latent_dim=2), training.fit]
+        print(cache.fingerprint(parts))"""
     assert output_of(code, PYTHONHASHSEED="1") == output_of(code, PYTHONHASHSEED="2")
     assert fingerprint([images.T]) == fingerprint([images.T.contiguous()])
 
@@ -227,7 +229,8 @@ def test_a_notebooks_loss_counts_with_what_it_closes_over():
 
 
 def test_a_notebooks_loss_counts_with_the_functions_that_it_calls():
-    source = "def half(x):\n    return x / {}\ndef loss(model, x, generator):\n    return half(x).sum(1)\n"
+    half = "def half(x):\n    return x / {}\n"
+    source = half + "def loss(model, x, generator):\n    return half(x).sum(1)\n"
     first, other = (defined(source.format(n), notebook()) for n in (2, 3))
     assert fingerprint([first]) != fingerprint([other])
 
@@ -256,7 +259,7 @@ def test_a_recursive_function_has_a_fingerprint():
 
 
 def test_functions_of_one_name_and_other_code_differ_wherever_they_stand():
-    """Two functions that are both used, with the same code but other globals: neither is skipped."""
+    """Two functions with the same code but other globals: neither is skipped."""
     a, b = (defined(GLOBAL, notebook(beta=beta)) for beta in (1.0, 4.0))
     assert fingerprint([a, a]) != fingerprint([a, b])
 
@@ -382,7 +385,8 @@ def test_where_the_cache_may_not_be_written_the_users_own_is(cache, tmp_path):
 def test_an_entry_may_be_read_by_whom_the_umask_allows(umask, mode, cache):
     """In a process of its own: the umask is one for all threads."""
     output_of(
-        f"import os; os.umask({umask}); from lecture_utils.cache import cached; cached('e', [], dict)"
+        f"import os; os.umask({umask})\n"
+        "from lecture_utils.cache import cached; cached('e', [], dict)"
     )
     (entry,) = cache.iterdir()
     assert stat.S_IMODE(entry.stat().st_mode) == mode

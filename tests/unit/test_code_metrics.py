@@ -2,13 +2,13 @@
 
 import math
 
+from lecture_utils import code_metrics
+from lecture_utils.evaluation import mean_and_error
+
 import pytest
 import torch
 from scipy.stats import norm
 from sklearn.metrics import silhouette_score
-
-from lecture_utils import code_metrics
-from lecture_utils.evaluation import mean_and_error
 
 
 def clusters(n, spread, seed):
@@ -50,7 +50,8 @@ def test_the_linear_probe_ignores_scale_and_the_knn_does_not():
 
 def test_silhouette_of_four_points_by_hand():
     codes, labels = torch.tensor([[0.0], [1.0], [10.0], [11.0]]), torch.tensor([0, 0, 1, 1])
-    # a = 1 everywhere; b is the mean distance to the other pair: 10.5 for the outer points, 9.5 for the inner ones.
+    # a = 1 everywhere; b is the mean distance to the other pair: 10.5 for the outer points, 9.5 for
+    # the inner ones.
     assert code_metrics.silhouette(codes, labels) == pytest.approx(
         1 - (1 / 10.5 + 1 / 9.5) / 2, rel=1e-6
     )
@@ -84,7 +85,9 @@ def test_energy_distance_of_two_points_by_hand():
 
 @pytest.mark.parametrize("dimension", [1, 2, 20])
 def test_energy_distance_against_plain_monte_carlo(dimension):
-    """The exact expectations over Y agree with averages over many draws of Y, within 4 standard errors."""
+    """The exact expectations over Y agree with averages over many draws of Y, within 4 standard
+    errors.
+    """
     g = torch.Generator().manual_seed(dimension)
     z = 0.5 + 2 * torch.randn(40, dimension, generator=g).double()
     y, other = torch.randn(2, 20_000, dimension, generator=g, dtype=torch.float64)

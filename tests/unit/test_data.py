@@ -1,4 +1,6 @@
-"""MNIST arrives whole or with a clear error, also when two processes start at once, and binarises with exact odds."""
+"""MNIST arrives whole or with a clear error, also when two processes start at once, and binarises
+with exact odds.
+"""
 
 import functools
 import gzip
@@ -9,12 +11,13 @@ import os
 import shutil
 import threading
 
+from lecture_utils import data
+
 import numpy as np
 import pytest
 import torch
 from torchvision import datasets
 
-from lecture_utils import data
 from tests.faults import unwritable
 from tests.helpers import output_of, seeded
 
@@ -97,7 +100,8 @@ def test_missing_files_are_downloaded_by_torchvision(copy, tmp_path, monkeypatch
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-        # Our archives differ from torchvision's md5 in their gzip header only; the SHA-256 of the content counts.
+        # Our archives differ from torchvision's md5 in their gzip header only; the SHA-256 of the
+        # content counts.
         monkeypatch.setattr(
             datasets.MNIST, "resources", [(name, None) for name, _ in datasets.MNIST.resources]
         )

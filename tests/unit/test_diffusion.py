@@ -2,10 +2,11 @@
 
 import math
 
+from lecture_utils import diffusion
+
 import pytest
 import torch
 
-from lecture_utils import diffusion
 from tests.helpers import normal, seeded
 
 CPU = {"device": "cpu", "progress": False}
@@ -115,7 +116,9 @@ def test_simple_loss_is_the_squared_error_of_the_noise(schedule):
 
 
 def test_diffusion_learns_where_the_codes_are_and_repeats():
-    """Four codes of five at -1/2, one at 2 (mean 0, variance 1): untrained it samples N(0, 1), trained it finds both."""
+    """Four codes of five at -1/2, one at 2 (mean 0, variance 1): untrained it samples N(0, 1),
+    trained it finds both.
+    """
     mu = torch.tensor([-0.5, -0.5, -0.5, -0.5, 2.0])[:, None]
     runs = []
     for _ in range(2):

@@ -1,12 +1,15 @@
-"""The numbers by which models are judged: averages, seeds, codes and the Fréchet distance, on exact values."""
+"""The numbers by which models are judged: averages, seeds, codes and the Fréchet distance, on exact
+values.
+"""
 
 import math
+
+from lecture_utils import bounds, evaluation, models
 
 import pytest
 import torch
 from torch.distributions import Bernoulli
 
-from lecture_utils import bounds, evaluation, models
 from tests.helpers import KINDS, seeded
 from tests.tolerances import assert_near
 
@@ -31,7 +34,9 @@ def sharp_vae():
 
 
 def blind_vae():
-    """A VAE whose decoder ignores z and whose posterior is the prior: ELBO, bounds and log p(x) are one number."""
+    """A VAE whose decoder ignores z and whose posterior is the prior: ELBO, bounds and log p(x) are
+    one number.
+    """
     model = small()
     for layer in (model.to_mu, model.to_logvar):
         torch.nn.init.zeros_(layer.weight)
@@ -133,7 +138,9 @@ def test_codes_are_means_and_samples_scatter_about_them():
 
 
 def test_active_units_of_a_model_that_uses_one_dimension():
-    """z_0 follows a pixel (variance 1/4), z_1 follows it faintly (variance 1/400 < 0.01), z_2 is constant."""
+    """z_0 follows a pixel (variance 1/4), z_1 follows it faintly (variance 1/400 < 0.01), z_2 is
+    constant.
+    """
     model = models.VAE(latent_dim=3, hidden=(1,), n_pixels=D)
     for layer in (model.encoder[0], model.to_mu):
         torch.nn.init.zeros_(layer.weight)

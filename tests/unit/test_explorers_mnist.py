@@ -1,10 +1,15 @@
-"""The explorers of notebooks 06 and 07: the right digits and numbers, a picture of them, quickly, and no browser needed."""
+"""The explorers of notebooks 06 and 07: the right digits and numbers, a picture of them, quickly,
+and no browser needed.
+"""
 
 import gc
 import html
 import io
 import statistics
 import time
+
+from lecture_utils import latent_space
+from lecture_utils.explorers import mnist as mnist_explorers
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -13,8 +18,6 @@ import pytest
 import torch
 from PIL import Image
 
-from lecture_utils import latent_space
-from lecture_utils.explorers import mnist as mnist_explorers
 from tests.mnist_sized import CODES, DEAD, IMAGES, LABELS, LIVE, MODELS, TERMS, VAE
 from tests.tolerances import assert_near
 
@@ -31,7 +34,7 @@ every_explorer = pytest.mark.parametrize("name", EXPLORERS)
 
 
 def sweep(controls, moves):
-    """Move all controls back and forth, one after the other, `moves` times; every move is a change."""
+    """Move all controls back and forth, one after the other; every move is a change."""
     for move in range(moves):
         control = controls[move % len(controls)]
         if hasattr(control, "options"):
@@ -174,7 +177,8 @@ def test_every_control_is_a_labelled_slider_that_reacts_while_it_is_dragged(name
     labels = [control.description for control in controls]
     assert all(labels) and len(set(labels)) == len(labels)
     assert all(control.continuous_update for control in controls)
-    # JupyterLab takes the arrow keys (and the digits) of a menu or a button for shortcuts of its own, those of a slider it leaves.
+    # JupyterLab takes the arrow keys (and the digits) of a menu or a button for shortcuts of its
+    # own, those of a slider it leaves.
     assert all(
         isinstance(control, (ipywidgets.FloatSlider, ipywidgets.SelectionSlider))
         for control in controls

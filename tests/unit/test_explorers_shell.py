@@ -1,10 +1,10 @@
 """The shell of the explorers: a picture and its words, drawn again when a control moves."""
 
+from lecture_utils.explorers import shell
+
 import ipywidgets
 import pytest
 import torch
-
-from lecture_utils.explorers import shell
 
 
 def test_the_words_below_the_picture_are_escaped_and_follow_the_control():

@@ -1,4 +1,6 @@
-"""The shell of the explorers, and those of the toy problems: the right numbers, quickly, without growth. No browser needed."""
+"""The shell of the explorers, and those of the toy problems: the right numbers, quickly, without
+growth. No browser needed.
+"""
 
 import functools
 import gc
@@ -7,6 +9,9 @@ import math
 import statistics
 import time
 
+from lecture_utils import objectives
+from lecture_utils.explorers import toy
+
 import matplotlib.pyplot as plt
 import numpy as np
 import psutil
@@ -14,9 +19,6 @@ import pytest
 import torch
 from PIL import Image
 from torch.distributions import Normal, kl_divergence
-
-from lecture_utils import objectives
-from lecture_utils.explorers import toy
 
 DRAWINGS = {
     "reparameterization": (
@@ -228,8 +230,6 @@ def test_the_words_state_the_numbers_of_the_picture():
     noise = toy._reparameterization_picture()[0]
     draws = toy.toy_gradients(1.0, noise[:100])
     words = toy.draw_reparameterization(1.0, 100).words
-    assert (
-        f"{draws.reparameterized.mean():.1f} with the trick, {draws.score_function.mean():.1f} with the score function, 16.0 exactly"
-        in words
-    )
+    trick, score = (f"{each.mean():.1f}" for each in (draws.reparameterized, draws.score_function))
+    assert f"{trick} with the trick, {score} with the score function, 16.0 exactly" in words
     assert "undefined with the score function" in toy.draw_reparameterization(0.0, 10).words

@@ -2,13 +2,13 @@
 
 import copy
 
+from lecture_utils import frechet, models
+from lecture_utils.data import binarize
+
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
-
-from lecture_utils import frechet, models
-from lecture_utils.data import binarize
 
 
 def with_moments(mean, covariance, n=200, seed=0):
@@ -84,7 +84,9 @@ def test_digit_features_refuse_logits_and_wrong_shapes():
 
 @pytest.mark.slow
 def test_frechet_distance_grows_with_what_is_wrong_with_the_images(mnist):
-    """Two halves of real digits are near each other; binarising, noise and a missing class each move them apart."""
+    """Two halves of real digits are near each other; binarising, noise and a missing class each
+    move them apart.
+    """
     real, other = mnist.train_images[:5000], mnist.train_images[5000:10_000]
     reference = frechet.digit_features(real)
 

@@ -2,10 +2,11 @@
 
 import math
 
+from lecture_utils import gan, training
+
 import pytest
 import torch
 
-from lecture_utils import gan, training
 from tests.helpers import normal, seeded
 
 IMAGES = torch.randint(0, 256, (256, 784), dtype=torch.uint8, generator=seeded(0))
@@ -30,7 +31,7 @@ def test_an_undecided_discriminator_loses_log_4():
 
 def test_networks_map_noise_to_pixels_and_pixels_to_logits():
     images = gan.GanGenerator(latent_dim=5)(torch.zeros(3, 5))
-    assert images.shape == (3, 784) and 0 <= images.min() and images.max() <= 1
+    assert images.shape == (3, 784) and images.min() >= 0 and images.max() <= 1
     assert gan.Discriminator()(images).shape == (3,)
 
 
@@ -71,7 +72,9 @@ def test_gan_refuses_images_that_do_not_fill_a_batch():
 
 
 class _StopsAtCall(gan.Discriminator):
-    """Presses the stop button in its n-th call. Each step makes three: the third is g's, while D's weights are frozen."""
+    """Presses the stop button in its n-th call. Each step makes three: the third is g's, while D's
+    weights are frozen.
+    """
 
     def __init__(self, n):
         super().__init__()

@@ -1,8 +1,9 @@
 """Walks through a latent space: traversals, interpolations, noise."""
 
+from lecture_utils import latent_space, objectives
+
 import torch
 
-from lecture_utils import latent_space, objectives
 from tests.mnist_sized import DEAD, IMAGES, LIVE, MODELS, TERMS, VAE
 from tests.tolerances import assert_near
 

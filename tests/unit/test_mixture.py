@@ -3,12 +3,12 @@
 import itertools
 import math
 
-import pytest
-import torch
-
 from lecture_utils.data import MNIST, binarize, binary_test_set
 from lecture_utils.evaluation import mean_and_error
 from lecture_utils.mixture import BernoulliMixture, fit_mixture, nat_baselines, trained_mixture
+
+import pytest
+import torch
 
 
 def generator(seed=0):

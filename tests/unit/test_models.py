@@ -1,12 +1,13 @@
-"""Autoencoder, denoising autoencoder, VAE: alike but for what the lecture says, and their contract."""
+"""Autoencoder, DAE, VAE: alike but for what the lecture says, and their contract."""
 
 import math
+
+from lecture_utils import bounds, models, objectives
 
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from lecture_utils import bounds, models, objectives
 from tests.helpers import EVERY_KIND, KINDS, SMALL, binary_pixels, seeded
 from tests.tolerances import assert_near
 
@@ -29,7 +30,7 @@ def test_the_contract_has_the_same_shapes_for_every_model(kind):
 
 
 def test_the_three_models_are_siblings():
-    """What holds for a VAE's encoder must not be assumed of the others', nor the other way round."""
+    """What holds for a VAE's encoder must not be assumed of the others', and vice versa."""
     for kind in KINDS:
         assert kind.__bases__ == (models.EncoderDecoder,)
 

@@ -5,18 +5,21 @@ import json
 import os
 import re
 
+from lecture_utils import name_error_hint
+
 import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from lecture_utils import name_error_hint
 from tests.helpers import output_of
 from tests.notebooks.reading import EVERY_NUMBERED
 
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):
-    """A kernel of a notebook that was opened in JupyterLab, after its first cell; send it code, get {stream: text}."""
+    """A kernel of a notebook that was opened in JupyterLab, after its first cell; send it code, get
+    {stream: text}.
+    """
     path = tmp_path_factory.mktemp("opened") / "notebook.ipynb"
     cell = nbformat.v4.new_code_cell
     nbformat.write(
@@ -56,7 +59,8 @@ def test_a_cell_run_too_early_names_the_cell_to_run_first(kernel):
     early = kernel("print(vae)")
     assert early["error"] == "NameError: name 'vae' is not defined"
     assert early["stderr"] == (
-        "\n'vae' is made under the heading \"Train\", in the cell that begins with\n    vae, history = 'model', []\n"
+        "\n'vae' is made under the heading \"Train\", in the cell that begins with\n"
+        "    vae, history = 'model', []\n"
         "Run that cell first, or choose Run > Run All Above Selected Cell in the menu.\n"
     )
     assert kernel("\nvae, history = 'model', []") == {"stdout": "", "stderr": "", "error": ""}

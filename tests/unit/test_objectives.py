@@ -1,12 +1,15 @@
-"""Every formula of `lecture_utils/objectives.py`, held against exact values, quadrature and torch.distributions.
+"""Every formula of `lecture_utils/objectives.py`, held against exact values, quadrature and
+torch.distributions.
 
-The last part turns the tests on themselves: for each formula, a flipped sign, a dropped half or a like mistake must
-make the named test fail.
+The last part turns the tests on themselves: for each formula, a flipped sign, a dropped half or a
+like mistake must make the named test fail.
 """
 
 import math
 from fractions import Fraction
 from itertools import product
+
+from lecture_utils import objectives
 
 import numpy as np
 import pytest
@@ -16,7 +19,6 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
-from lecture_utils import objectives
 from tests import mutation
 from tests.helpers import double, seeded
 

@@ -1,12 +1,14 @@
-"""The models of the published table: the kept weights are those of the records, and a damaged file is named with its mend."""
+"""The models of the published table: the kept weights are those of the records, and a damaged file
+is named with its mend.
+"""
 
 import json
 import shutil
 
+from lecture_utils import data, evaluation, pretrained
+
 import pytest
 import torch
-
-from lecture_utils import data, evaluation, pretrained
 
 EVERY_MODEL = pytest.mark.parametrize("name", pretrained.NAMES)
 

@@ -1,8 +1,8 @@
 """The toy data of notebooks 01 and 02 is drawn from the model that the notebooks state."""
 
-import torch
-
 from lecture_utils import data, toy_data
+
+import torch
 
 
 def test_grades_have_the_mean_and_covariance_of_the_model():

@@ -1,7 +1,11 @@
-"""Training: one loop and one record, seeds, precision, errors, interruption; what the series promises of it."""
+"""Training: one loop and one record, seeds, precision, errors, interruption; what the series
+promises of it.
+"""
 
 import math
 import random
+
+from lecture_utils import bounds, data, evaluation, models, objectives, training
 
 import numpy as np
 import pytest
@@ -9,7 +13,6 @@ import torch
 from torch.distributions import Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lecture_utils import bounds, data, evaluation, models, objectives, training
 from tests.helpers import EVERY_KIND, SMALL, binary_pixels, random_images, seeded
 from tests.tolerances import assert_near
 
@@ -112,7 +115,7 @@ def batches_seen(model, images, **options):
 
 
 def test_models_trained_with_one_seed_see_the_same_batches_to_the_last_pixel(images):
-    """AE, DAE and VAE draw different amounts of noise; what they learn from must not depend on it."""
+    """They draw different amounts of noise; what they learn from must not depend on it."""
     kinds = (models.Autoencoder, models.DenoisingAutoencoder, models.VAE)
     ae, dae, vae = (batches_seen(kind(**SMALL), images) for kind in kinds)
     assert len(ae) == 10
@@ -255,7 +258,7 @@ def test_between_two_looks_at_the_loss_no_value_is_read(kind, images, monkeypatc
 
 
 def test_pixels_are_checked_on_the_cpu_alone():
-    """On another device the comparison would make every step wait; `meta` tensors have no values."""
+    """Elsewhere the comparison would make every step wait; `meta` tensors have no values."""
     x = torch.full((2, 20), 7.0, device="meta")
     objectives.bernoulli_log_likelihood(torch.zeros(2, 20, device="meta"), x)
     with pytest.raises(ValueError, match="to_grey"):
@@ -361,7 +364,7 @@ def test_a_gpu_multiplies_as_it_is_told(device):
 
 
 def test_rounded_factors_change_a_gradient_by_less_than_a_per_cent(monkeypatch):
-    """bfloat16 keeps 8 bits: an error of at most 2^-9 in each factor, and they cancel in the sums."""
+    """bfloat16 keeps 8 bits: an error of at most 2^-9 in each factor; in sums they cancel."""
     monkeypatch.delenv("LECTURE_PRECISION", raising=False)
     model, x, gradients = models.VAE(), binary_pixels(256, 784), []
     for fast in (True, False):
