@@ -83,20 +83,18 @@ def summary() -> str:
             f"{race['slower beside a busy process, times']} times as long. "
             "On processors with fast bfloat16 instructions, such as this one, `fit` rounds the "
             "factors of its matrix products to bfloat16; without that it is "
-            f"{faster['fit, float32']} times faster, "(
-                f"and its epoch takes {epoch['fit, float32']['median']} of the usual one "
-                f"(fastest: {epoch['fit, float32']['fastest']})."
-            ),
+            f"{faster['fit, float32']} times faster, "
+            f"and its epoch takes {epoch['fit, float32']['median']} of the usual one "
+            f"(fastest: {epoch['fit, float32']['fastest']}).",
             "`torch.mm` alone, on float32 matrices, needs "
             f"{default['share of the limit, grey']:.0%} (grey pixels) or "
             f"{default['share of the limit, binary']:.0%} (binary) of the time of a step of "
             "`fit`; "
             f"like against like it is {default['share of the limit, grey, both float32']:.0%} "
             f"(both float32) and {default['share of the limit, grey, both bfloat16']:.0%} (both "
-            "bfloat16). "(
-                f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an "
-                f"empty cache, the longest {slowest['seconds']:.0f} s."
-            ),
+            "bfloat16). "
+            f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an "
+            f"empty cache, the longest {slowest['seconds']:.0f} s.",
             published_sentence(),
         ]
     )
