@@ -1,13 +1,16 @@
-"""Seconds, first figure and size of every notebook of the series, each run as a student runs it.
+"""Seconds, first figure, memory and size of every notebook; CPU minutes of each part of the tests.
 
-usage: python benchmarks/series.py
+usage: python benchmarks/series.py            (the notebooks)
+       python benchmarks/series.py tests      (`make check` and `make test`, about ten minutes)
 
 Every notebook is executed top to bottom in a kernel of its own, one after another, with an empty
 cache of trained models. The clock runs from starting the kernel to the end of the last cell, or,
-for "first figure", of the first that shows one.
+for "first figure", of the first that shows one. The peak memory is that of the kernel (VmHWM, Linux
+alone). Who adds to the tests' minutes says what was saved for it.
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,55 +28,100 @@ def has_figure(cell):
     return any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
 
 
+def peak_megabytes(client):
+    """The kernel's peak memory so far; None where the system does not say."""
+    status = Path(f"/proc/{client.km.provisioner.pid}/status")
+    if not status.exists():
+        return None
+    (line,) = (line for line in status.read_text().split("\n") if line.startswith("VmHWM"))
+    return round(int(line.split()[1]) / 1000)
+
+
 def run(path):
-    """Execute one notebook and return its three figures."""
+    """Execute one notebook and return what it took."""
     notebook = nbformat.read(path, as_version=4)
-    # The times at which each cell, and each that shows a figure, had been executed.
-    figures, cells = (
-        [],
-        [],
-    )
+    cells, figures, megabytes = [], [], []  # after each cell; seconds at each that shows a figure
     start = time.perf_counter()
 
     def note(cell, **_):
         cells.append(time.perf_counter() - start)
+        megabytes.append(peak_megabytes(client))
         if has_figure(cell):
             figures.append(cells[-1])
 
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(
+        client = NotebookClient(
             notebook,
             timeout=600,
             shutdown_kernel="immediate",
             resources={"metadata": {"path": folder}},
             on_cell_executed=note,
-        ).execute()
+        )
+        client.execute()
     return {
         "notebook": path.stem,
         "seconds": round(cells[-1], 1),
         "first figure (seconds)": round(figures[0], 1),
+        "peak memory (MB)": megabytes[-1],
         "kilobytes": round(path.stat().st_size / 1000),
     }
 
 
-def main():
+def notebooks():
     rows = []
     for path in [*sorted(NOTEBOOKS.glob("*.ipynb")), TUTORIAL]:
         with tempfile.TemporaryDirectory() as cache:
             os.environ["LECTURE_CACHE"] = cache
             rows.append(run(path))
         print(rows[-1], flush=True)
-    records.save(
-        "series",
-        {
-            "notebooks": rows,
-            "seconds, all": round(sum(row["seconds"] for row in rows), 1),
-            "kilobytes, all": sum(row["kilobytes"] for row in rows),
-        },
-    )
+    return {
+        "notebooks": rows,
+        "seconds, all": round(sum(row["seconds"] for row in rows), 1),
+        "kilobytes, all": sum(row["kilobytes"] for row in rows),
+    }
+
+
+def tests():
+    """What the two commands of `make test` cost, by part, and how long they take."""
+    common = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    common += ["-p", "tests.costs"]
+    parts = [["-m", "quick", "tests/unit"], ["--nbval", "-m", "not quick and not matrix"]]
+    measured = {}
+    for name, part in zip(("make check", "make test, the rest"), parts):
+        with tempfile.NamedTemporaryFile() as file:
+            environment = os.environ | {"LECTURE_TEST_COSTS": file.name}
+            start = time.perf_counter()
+            command = [sys.executable, *common, *part]
+            subprocess.run(command, cwd=NOTEBOOKS.parent, env=environment, check=True)
+            minutes = (time.perf_counter() - start) / 60
+            cpu = costs.minutes_by_part(file.name)
+        busy = sum(cpu.values()) / (minutes * os.cpu_count())
+        measured[name] = {
+            "minutes": round(minutes, 1),
+            "CPU minutes": cpu,
+            "share of the cores that was busy": round(busy, 2),
+        }
+    return {"tests": measured}
+
+
+def main():
+    measured = tests() if sys.argv[1:] == ["tests"] else notebooks()
+    try:
+        before = records.load("series")
+    except FileNotFoundError:
+        before = {}
+    kept = {
+        key: before[key]
+        for key in ("notebooks", "seconds, all", "kilobytes, all", "tests")
+        if key in before
+    }
+    records.save("series", kept | measured)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 1:
+    if sys.argv[1:] not in ([], ["tests"]):
         sys.exit(__doc__)
+    sys.path.insert(0, str(NOTEBOOKS.parent))
+    from tests import costs
+
     main()
