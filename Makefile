@@ -70,7 +70,7 @@ test-browser: $(VENV)/installed-test
 	$(BIN)/python $(PYTEST) -m '' tests/browser
 
 test-answers: $(VENV)/installed-test
-	ALL_ANSWERS=1 $(BIN)/python $(PYTEST) -m '' tests/tutorial
+	$(BIN)/python $(PYTEST) -m '' tests/tutorial
 
 test-mutants: $(VENV)/installed-test
 	$(BIN)/python tests/mutants/mutants.py

@@ -3,7 +3,6 @@ submission in the grader's worker."""
 
 import copy
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from lecture_utils import tutorial
 from lecture_utils.tutorial import answers
 
 import nbformat
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -21,7 +21,6 @@ NAME = "tutorial_7/tutorial_7.ipynb"
 SOURCE, RELEASE = COURSE / "source" / NAME, COURSE / "release" / NAME
 STUBBED = "raise NotImplementedError()"
 BY_HAND = {"claims", "generating"}
-ALL = bool(os.environ.get("ALL_ANSWERS"))  # make test-answers; otherwise one answer of each kind
 
 sys.path.insert(0, str(COURSE))  # as nbgrader_config.py does: the tests look at grading/ there
 
@@ -71,13 +70,19 @@ def verdict(task, source, seed=tutorial.VISIBLE_SEED):
     )
 
 
-def one_of_each(cases):
-    """All of {task: {name: ...}} as (task, name) if ALL, else one of each task."""
+def one_of_each(cases, but=()):
+    """All of {task: {name: ...}} as parameters (task, name); all but each task's first are long."""
     return [
-        (task, name)
-        for task, named in cases.items()
-        for name in (named if ALL else list(named)[:1])
+        pytest.param(task, name, marks=() if name == next(iter(answers)) else pytest.mark.matrix)
+        for task, answers in cases.items()
+        for name in answers
+        if (task, name) not in but
     ]
+
+
+def named(names, first):
+    """All names as parameters; all but the `first` are long."""
+    return [pytest.param(name, marks=() if name in first else pytest.mark.matrix) for name in names]
 
 
 def notebook(**sources):

@@ -16,7 +16,7 @@ import nbformat
 import pytest
 
 from tests.tutorial.answers.hostile import NOTEBOOKS, PROBE
-from tests.tutorial.cases import ALL, BY_HAND, COURSE, NAME, POINTS, cells
+from tests.tutorial.cases import BY_HAND, COURSE, NAME, POINTS, cells, named
 from tests.tutorial.classroom import environment, shell, students
 
 # Of the course root, which cases.py has put on the path.
@@ -186,14 +186,10 @@ def handed_out(graded):
         return _handed_out(gradebook.find_notebook("tutorial_7", "tutorial_7"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    (
-        NOTEBOOKS
-        if ALL
-        else ["split-answer", "split-text", "ids-a-list", "cell-without-source", "widget-state"]
-    ),
-)
+FIRST = ["split-answer", "split-text", "ids-a-list", "cell-without-source", "widget-state"]
+
+
+@pytest.mark.parametrize("name", named(NOTEBOOKS, FIRST))
 def test_any_damaged_notebook_is_repaired_or_refused(name, handed_out):
     from nbgrader.nbgraderformat import MetadataValidator
 
