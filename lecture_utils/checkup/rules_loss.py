@@ -315,7 +315,7 @@ def cap(e):
             "clamped",
             "fault",
             "a wrong pixel does not cost its logit",
-            f"at a logit of 50 it costs {e.cap:.4g} nats, where 50 is right",
+            f"at a logit of 50 it costs {e.cap:.4g} nats on average, where 50 is right",
             (
                 "the sigmoid is taken first, and the log clamped: use "
                 "binary_cross_entropy_with_logits",
