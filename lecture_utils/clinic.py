@@ -326,11 +326,12 @@ class Admission(NamedTuple):
 def admit(seed: int) -> Admission:
     """Return an anonymous, untrained patient with no, one or two faults; the same for one seed."""
     random = np.random.default_rng(seed)
-    chosen, wanted = [], random.choice((0, 1, 1, 1, 2, 2))
-    while len(chosen) < wanted:
+    chosen, free, wanted = [], list(CASES), random.choice((0, 1, 1, 1, 2, 2))
+    while len(chosen) < wanted and free:
         case = int(random.choice(list(CASES)))
-        if not any(_clash(CASES[case], CASES[other]) for other in chosen):
+        if case in free:
             chosen.append(case)
+            free = [other for other in free if not _clash(CASES[other], CASES[case])]
     kind = type("Patient", tuple(CASES[case] for case in chosen) or (Patient,), {"__doc__": ""})
     lines = [f"Case {case}. {CASES[case].__doc__}" for case in sorted(chosen)]
     return Admission(

@@ -106,7 +106,7 @@ def _draw_dose(axis, measured):
     axis.axhline(1, color=COLORS["data"], linestyle="--", linewidth=1)
     for index, value in enumerate(values):
         axis.plot(index, value, "o" if value > 0 else "X", color=COLORS["kl"], markersize=9)
-        axis.annotate(f"{value:.3g}", (index, value), xytext=(10, -4), textcoords="offset points")
+        axis.annotate(f"{value:.3g}", (index, value), xytext=(9, 6), textcoords="offset points")
     if any(value <= 0 for value in values):
         axis.set_yscale("symlog", linthresh=0.1)
     else:
