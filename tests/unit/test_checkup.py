@@ -275,3 +275,8 @@ def test_the_emergency_room_is_anonymous_and_reproducible(images):
 def test_an_unknown_case_is_refused():
     with pytest.raises(ValueError, match="no case 99"):
         clinic.patient(99)
+
+
+def test_every_admission_ends_with_no_one_or_two_faults():
+    counts = {clinic.admit(seed).answer.count("Case") for seed in range(100)}
+    assert counts == {0, 1, 2}
