@@ -136,9 +136,13 @@ class Submission:
     """The verdicts on one submission: `verdict(task)` is None, or a text that says what is not
     right yet."""
 
-    def __init__(self, setup, cells, prefix=()):
-        """`setup`: sources of handed-out cells; `cells`: [(name of the answer or "", source)]."""
-        self.request, self.prefix = {"setup": setup, "cells": cells}, prefix
+    def __init__(self, setup, cells, prefix=(), computing=20):
+        """`setup`: sources of handed-out cells; `cells`: [(name of the answer or "", source)].
+
+        `computing`: seconds that the processor may work for one task, the cells included.
+        """
+        self.request = {"setup": setup, "cells": cells, "computing": computing}
+        self.prefix = prefix
         self.worker, self.trouble = None, {}
 
     def __enter__(self):
@@ -163,9 +167,7 @@ class Submission:
         if header.get("status") != "ok":
             words = {
                 "late": "TimeoutError: it did not end within a minute",
-                "died": (
-                    "RuntimeError: it ended Python, took all memory or computed for more than 20 s"
-                ),
+                "died": "RuntimeError: it ended Python, took all memory or computed too long",
             }
             return {"error": words.get(header.get("status"), "RuntimeError")}
         return record_of(payload)

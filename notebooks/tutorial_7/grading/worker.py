@@ -45,7 +45,7 @@ def main():
     for line in requests:
         request = json.loads(line)
         if "cells" in request:
-            world = World(request["setup"], request["cells"])
+            world = World(**request)
             header, payload = world.load(), b""
         else:
             header, payload = world.observe(**request)
@@ -56,7 +56,7 @@ def main():
 class World:
     """A submission's cells, and what they may use."""
 
-    def __init__(self, setup, cells):
+    def __init__(self, setup, cells, computing=CPU_SECONDS):
         """`setup`: sources of the cells that were handed out; `cells`: [name of the answer or "",
         source] of the student's."""
         from IPython.core.inputtransformer2 import TransformerManager
@@ -65,7 +65,7 @@ class World:
             (i, name, TransformerManager().transform_cell(source))
             for i, (name, source) in enumerate(cells)
         ]
-        self.left_out = {}
+        self.left_out, self.computing = {}, computing
         self.names = {"__name__": "__main__", "get_ipython": Shell, "display": lambda *a, **k: None}
         with contextlib.redirect_stdout(io.StringIO()):
             for source in setup:
@@ -77,7 +77,7 @@ class World:
         """Run all cells once, to find those that do not end, end Python, or take too long; return
         {"trouble": {cell: text}}."""
         for _ in range(len(self.cells) + 1):
-            status, lines = in_child(self._load, 3 * CELL_SECONDS, by_line=True)
+            status, lines = in_child(self._load, 3 * CELL_SECONDS, self.computing, by_line=True)
             events = [json.loads(line) for line in lines]
             started = [e["cell"] for e in events if "cell" in e]
             slow = [
@@ -89,7 +89,7 @@ class World:
             if status == "ok" or not started:
                 break
             words = {
-                "died": f"ended Python, or computed for more than {CPU_SECONDS} s,",
+                "died": f"ended Python, or computed for more than {self.computing} s,",
                 "late": f"did not end within {CELL_SECONDS} s",
             }[status]
             self.left_out[started[-1]] = f"{words} and was left out"
@@ -124,7 +124,7 @@ class World:
         other functions.
         """
         status, payload = in_child(
-            lambda send: self._observe(send, task, seed, alone), CELL_SECONDS
+            lambda send: self._observe(send, task, seed, alone), CELL_SECONDS, self.computing
         )
         return {"status": status}, payload
 
@@ -158,7 +158,7 @@ class World:
         send(save(tensors, {"rest": json.dumps(rest)}))
 
 
-def in_child(job, seconds, by_line=False):
+def in_child(job, seconds, computing, by_line=False):
     """Run `job(send)` in a child that is killed afterwards; return "ok", "died" or "late", and the
     bytes that it sent.
 
@@ -168,7 +168,7 @@ def in_child(job, seconds, by_line=False):
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _become_harmless(writing)
+        _become_harmless(writing, computing)
 
         def send(data):
             (
@@ -239,7 +239,7 @@ def _some(reading, end):
     return os.read(reading, 2**16) if ready else None
 
 
-def _become_harmless(writing):
+def _become_harmless(writing, computing):
     """In the child: a session of its own, no way to the parent's pipes, limits on memory, files
     and time."""
     os.setsid()
@@ -249,14 +249,14 @@ def _become_harmless(writing):
     os.closerange(3, writing)
     os.closerange(writing + 1, 1024)
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(i, "w" if i else "r") for i in (0, 1, 2))
-    with open("/proc/self/statm") as statm:
-        taken = int(statm.read().split()[0]) * resource.getpagesize()
-    for what, most in (
-        (resource.RLIMIT_AS, taken + ROOM),
-        (resource.RLIMIT_FSIZE, FILE_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
-    ):
+    limits = {
+        resource.RLIMIT_FSIZE: FILE_BYTES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_CPU: computing,
+    }
+    with contextlib.suppress(OSError), open("/proc/self/statm") as statm:  # on Linux
+        limits[resource.RLIMIT_AS] = int(statm.read().split()[0]) * resource.getpagesize() + ROOM
+    for what, most in limits.items():
         resource.setrlimit(what, (most, most))
 
 
