@@ -10,6 +10,8 @@ from lecture_utils.mixture import BernoulliMixture, fit_mixture, nat_baselines, 
 import pytest
 import torch
 
+from tests.tolerances import assert_near
+
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -69,7 +71,7 @@ def test_samples_have_the_mixtures_frequencies(mixture, all_x):
 def test_one_component_is_the_mean_of_each_pixel(images):
     independent, _ = fit_mixture(images, 1, 1)
     expected = (images.sum(0) + 0.5) / (len(images) + 1)
-    torch.testing.assert_close(torch.sigmoid(independent.logits[0]), expected)
+    assert_near(torch.sigmoid(independent.logits[0]), expected, terms=500)
     assert independent.log_weights.item() == 0
 
 
@@ -115,7 +117,7 @@ def test_intensities_give_a_lower_bound_on_the_expected_log_likelihood(mixture):
 def test_uint8_and_float_images_give_the_same_mixture():
     images = torch.randint(0, 256, (50, 9), generator=generator(7), dtype=torch.uint8)
     a, b = fit_mixture(images, 3, 4)[0], fit_mixture(images / 255, 3, 4)[0]
-    torch.testing.assert_close(a.logits, b.logits)
+    assert_near(a.logits, b.logits, terms=50 * 9 * 4)
 
 
 def test_bad_input_is_refused(images, mixture):
@@ -127,16 +129,14 @@ def test_bad_input_is_refused(images, mixture):
         mixture.joint(torch.zeros(2, 6, dtype=torch.uint8))
 
 
-def test_the_cache_returns_the_same_mixture(images, tmp_path, monkeypatch):
-    monkeypatch.setenv("LECTURE_CACHE", str(tmp_path))
+def test_the_cache_returns_the_same_mixture(images, cache, one_thread):
     first = trained_mixture(images, 2, 3)
-    assert list(tmp_path.glob("mixture-*.pt"))
+    assert list(cache.glob("mixture-*.pt"))
     torch.testing.assert_close(trained_mixture(images, 2, 3), first, rtol=0, atol=0)
     torch.testing.assert_close(fit_mixture(images, 2, 3)[0], first, rtol=0, atol=0)
 
 
-def test_baselines_are_on_the_seeded_binary_test_set(tmp_path, monkeypatch):
-    monkeypatch.setenv("LECTURE_CACHE", str(tmp_path))
+def test_baselines_are_on_the_seeded_binary_test_set(cache):
     g = generator(8)
     images = [torch.randint(0, 256, (n, 784), generator=g, dtype=torch.uint8) for n in (300, 40)]
     mnist = MNIST(images[0], torch.zeros(300), images[1], torch.zeros(40))
@@ -144,5 +144,6 @@ def test_baselines_are_on_the_seeded_binary_test_set(tmp_path, monkeypatch):
     mean = images[0].float().mean(0) / 255
     p = (300 * mean + 0.5) / 301
     expected = torch.distributions.Bernoulli(p).log_prob(binary_test_set(mnist)).sum(1)
-    assert bars["independent pixels"] == pytest.approx(mean_and_error(expected), abs=1e-3)
+    found = torch.tensor(bars["independent pixels"])
+    assert_near(found, torch.tensor(mean_and_error(expected)), terms=784 + 300)
     assert list(bars) == ["independent pixels", "mixture of 200 Bernoullis"]
