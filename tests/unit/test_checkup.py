@@ -5,11 +5,12 @@ import warnings
 from lecture_utils import bounds, checkup, clinic, data, models, training
 from lecture_utils.checkup import forms
 
-import other_styles
 import pytest
 import torch
 from torch import nn
 from torch.distributions import Normal, kl_divergence
+
+from tests.unit import other_styles
 
 
 @pytest.fixture(scope="module")
