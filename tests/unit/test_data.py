@@ -149,6 +149,7 @@ def loaded(before="", **variables):
     return output_of(before + LOAD, **variables)
 
 
+@pytest.mark.slow
 def test_lecture_data_names_the_folder(copy):
     assert loaded(LECTURE_DATA=str(copy.parents[1])) == "60000"
     assert (copy / "train-images-idx3-ubyte").exists()
@@ -166,12 +167,14 @@ def test_a_root_that_does_not_exist_is_named_and_nothing_is_made_there(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_lecture_data_that_is_a_file_is_an_error_that_names_it(copy):
     file = copy / "t10k-labels-idx1-ubyte.gz"
     said = loaded(LECTURE_DATA=str(file))
     assert f"There is no folder {file}" in said and "the folder that holds MNIST/raw" in said
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there are no such limits on Windows")
 def test_full_disk_is_one_clear_error_and_leaves_nothing(copy):
     """The limit on the size of files is one for all threads of a process."""
@@ -194,6 +197,7 @@ with unwritable({raw!r}):
 """
 
 
+@pytest.mark.slow
 def test_a_user_without_a_home_can_use_a_read_only_folder(copy, tmp_path):
     unset = dict.fromkeys(("HOME", "USERPROFILE", "XDG_CACHE_HOME"))
     code = HOMELESS.format(temporary=str(tmp_path), raw=str(copy))

@@ -149,7 +149,13 @@ def test_a_control_moved_there_and_back_gives_the_first_picture_again(name):
         assert picture.value == first
 
 
-@every_explorer
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("traversal", "noise") else [pytest.mark.slow])
+        for name in EXPLORERS
+    ],
+)
 def test_each_of_200_moves_costs_less_than_50_ms_and_no_memory_is_left_behind(name):
     *controls, _, _ = EXPLORERS[name]().children
     figures = len(plt.get_fignums())
