@@ -72,12 +72,7 @@ def _error(likelihood, output, x):
         )
         return (mean - x).square().sum(1).mean().item()
     if likelihood == "Bernoulli, probabilities":
-        return (
-            F.binary_cross_entropy(output.clamp(0, 1), x.clamp(0, 1), reduction="none")
-            .sum(1)
-            .mean()
-            .item()
-        )
+        return _cross_entropy(output.clamp(0, 1), x.clamp(0, 1)).mean().item()
     logits = {"sigmoid twice": output.sigmoid(), "logits of a tanh": output.tanh()}.get(
         likelihood, output
     )
@@ -92,9 +87,12 @@ def _without_code(likelihood, x):
     if likelihood.startswith("squared"):
         return (mean - x).square().sum(1).mean().item()
     p = ((mean * len(x) + 1) / (len(x) + 2)).clamp(1e-6, 1 - 1e-6)
-    return (
-        F.binary_cross_entropy(p.expand_as(x), x.clamp(0, 1), reduction="none").sum(1).mean().item()
-    )
+    return _cross_entropy(p, x.clamp(0, 1)).mean().item()
+
+
+def _cross_entropy(p, x):
+    """-log p(x|z) for probabilities, [B, D] -> [B]; infinite for a pixel that cannot be."""
+    return -(torch.xlogy(x, p) + torch.xlogy(1 - x, 1 - p)).sum(1)
 
 
 class Evaluation(NamedTuple):
@@ -173,7 +171,7 @@ def _own_elbo(probe, x, likelihood, reading):
 def _per_image(likelihood, output, x):
     output, x = output.flatten(1), x.flatten(1)
     if likelihood == "Bernoulli, probabilities":
-        return F.binary_cross_entropy(output, x, reduction="none").sum(1)
+        return _cross_entropy(output, x)
     return F.binary_cross_entropy_with_logits(output, x, reduction="none").sum(1)
 
 

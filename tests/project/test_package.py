@@ -47,7 +47,9 @@ def unsafe(source):
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
 def test_no_clamp_and_no_epsilon_inside_a_log(path):
-    assert unsafe(path.read_text(encoding="utf-8")) == []
+    # One patient of the clinic has this very fault: case 8.
+    ill_on_purpose = 1 if path.name == "clinic.py" else 0
+    assert len(unsafe(path.read_text(encoding="utf-8"))) == ill_on_purpose
 
 
 @pytest.mark.parametrize(
