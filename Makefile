@@ -57,7 +57,7 @@ lab: $(VENV)/installed
 	$(BIN)/jupyter lab --notebook-dir=notebooks --ip=127.0.0.1 $(AS_ROOT)
 
 # Two workers; the tests of a file, and the cells of a notebook, stay together on one of them.
-PYTEST = -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST = -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .

@@ -1,6 +1,6 @@
 """What every test run needs: a model cache of its own, an order, the exercises' solutions.
 
-Under pytest-xdist (`-n 2 --dist loadgroup`) a file's tests stay together on one worker, as the
+Under pytest-xdist (`-n 2 --dist loadscope`) a file's tests stay together on one worker, as the
 cells of a notebook must. No test waits for a test of another worker.
 """
 
@@ -63,14 +63,32 @@ def pytest_collection_modifyitems(items):
             item.add_marker("quick")
     items.sort(key=turn)  # a stable sort: all else stays in order
     add_solutions(items)
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(
-                pytest.mark.xdist_group(item.path.relative_to(item.config.rootpath).as_posix())
-            )
     result = yield  # here others deselect, shuffle, or put what failed last first
     keep_cells_in_order(items)
     return result
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Hand the tests out by `share_of_a_worker`, where `--dist loadscope` asks for shares."""
+    if config.getoption("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByShare(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return share_of_a_worker(nodeid)
+
+    return ByShare(config, log)
+
+
+def share_of_a_worker(nodeid):
+    """What must run on one worker: a notebook, a file, a visit, all that needs the built pages."""
+    file, _, test = nodeid.partition("::")
+    if file.endswith(("test_book.py", "browser/test_playground.py")):
+        return "the web edition, which is built once"
+    if file.endswith("test_notebooks_in_jupyterlab.py") and "[" in test:
+        return "a visit to " + test.split("[")[1].split("]")[0].split("-")[0]
+    return file
 
 
 def turn(item):

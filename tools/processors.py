@@ -50,7 +50,7 @@ print("bfloat16 in training:", training.mixed_precision("cpu")._enabled)
 for pool in threadpool_info():
     print(pool["internal_api"], pool["version"], pool.get("architecture", ""), pool["num_threads"])
 """
-TESTS = "-m pytest -n 2 --dist loadgroup --no-loadscope-reorder --nbval -q tests/unit notebooks"
+TESTS = "-m pytest -n 2 --dist loadscope --no-loadscope-reorder --nbval -q tests/unit notebooks"
 
 
 def reports(environment: dict[str, str]) -> list[str]:

@@ -10,7 +10,6 @@ from playwright.sync_api import expect
 
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.xdist_group("book")  # the web edition is built once
 PHONE, LAPTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CHAPTER = "notebooks/05_kl_term.html"
 # what Chromium says of a request that was under way when the reader went on to the next page

@@ -26,9 +26,7 @@ def visits(names):
     """Run a test on each notebook, all tests of one notebook on one worker of pytest-xdist."""
     parameters = []
     for name in names:
-        marks = [pytest.mark.xdist_group(f"a visit to {name}")]
-        if name not in REPRESENTATIVE:
-            marks.append(pytest.mark.matrix)
+        marks = [] if name in REPRESENTATIVE else [pytest.mark.matrix]
         parameters.append(pytest.param(name, marks=marks, id=name.removesuffix(".ipynb")))
     return pytest.mark.parametrize("name", parameters)
 

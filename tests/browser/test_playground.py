@@ -402,8 +402,6 @@ def test_noise_is_more_surprising_than_every_test_image(mounted):
 
 # --- The web edition ---
 
-BOOK = pytest.mark.xdist_group("book")  # the web edition is built once
-
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_arguments):
@@ -451,7 +449,6 @@ def models_asked_for(page):
 FIRST = "book/index.html"
 
 
-@BOOK
 @pytest.mark.parametrize("scheme", ["http", "file"])
 def test_the_first_page_draws_without_a_kernel(address, site, visit, scheme):
     page = visit((address if scheme == "http" else f"{site.as_uri()}/") + FIRST)
@@ -472,7 +469,6 @@ def test_the_first_page_draws_without_a_kernel(address, site, visit, scheme):
     assert models_asked_for(page) == {file for file, *_ in playground.SHIPPED.values()}
 
 
-@BOOK
 def test_only_pages_that_show_it_load_it_and_formulas_load_no_model(address, visit):
     plain = visit(address + "notebooks/02_latent_variables.html")
     formula = visit(address + "notebooks/05_kl_term.html")
@@ -484,7 +480,6 @@ def test_only_pages_that_show_it_load_it_and_formulas_load_no_model(address, vis
     assert models_asked_for(formula) == set()
 
 
-@BOOK
 @pytest.mark.parametrize(
     "name",
     [FIRST, *(f"notebooks/{name}.html" for name in ("06_training_on_mnist", "07_ae_dae_vae"))],
@@ -501,7 +496,6 @@ def test_a_page_loads_at_most_four_megabytes_before_the_first_interaction(
     assert weight < 4e6
 
 
-@BOOK
 def test_models_to_compare_are_loaded_when_asked_for(address, visit):
     page = visit(address + "notebooks/07_ae_dae_vae.html")
     first = page.locator("details.compare[open]").first
@@ -512,7 +506,6 @@ def test_models_to_compare_are_loaded_when_asked_for(address, visit):
     expect(first.locator(".load")).to_be_hidden()
 
 
-@BOOK
 def test_it_is_ready_within_a_second_of_the_page(address, visit):
     waited = []
     for _ in range(3):  # the quickest, since other processes may hold the processor
@@ -528,7 +521,6 @@ def test_it_is_ready_within_a_second_of_the_page(address, visit):
     assert min(waited) < 1000
 
 
-@BOOK
 def test_a_finger_draws_on_a_phone_and_does_not_scroll_the_page(address, visit):
     page = visit(address + FIRST, viewport=PHONE, has_touch=True, is_mobile=True)
     page.wait_for_selector("[data-ready]")
@@ -554,7 +546,6 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll_the_page(address, visit):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-@BOOK
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, LAPTOP], ids=["phone", "laptop"])
 @pytest.mark.parametrize("name", [FIRST, "notebooks/05_kl_term.html"], ids=["digits", "formula"])
@@ -574,7 +565,6 @@ def test_axe_finds_no_violation(address, visit, name, size, scheme):
     assert inside  # axe has looked into the shadow root
 
 
-@BOOK
 def test_keys_draw_on_a_page_and_are_said_aloud(address, visit):
     page = visit(address + FIRST)
     page.wait_for_selector("[data-ready]")

@@ -17,7 +17,6 @@ from bs4 import BeautifulSoup
 
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.xdist_group("book")  # the web edition is built once
 RELEASE = ROOT / "notebooks/tutorial_7/release/tutorial_7/tutorial_7.ipynb"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) + [RELEASE]
 EVERY_NOTEBOOK = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

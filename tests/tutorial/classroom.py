@@ -100,9 +100,9 @@ def shell(command, folder, check=True):
         text=True,
         timeout=600,
     )
-    assert (
-        not check or done.returncode == 0
-    ), f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
+    assert not check or done.returncode == 0, (
+        f"{command}\n{done.stdout[-1000:]}\n{done.stderr[-4000:]}"
+    )
     return done
 
 

@@ -87,9 +87,9 @@ def test_a_hostile_answer_earns_nothing_and_costs_no_honest_one(name, tmp_path, 
     submitted += [(t, s) for t, s in (answers | ({task: source} if task else {})).items()]
     with Submission(SETUP, submitted, computing=4) as submission:
         assert submission.verdict(wrong, 1)[0], "points for a wrong answer"
-        assert (
-            task is None or submission.verdict("likelihood", 1)[0] is None
-        ), "an honest answer lost its points"
+        assert task is None or submission.verdict("likelihood", 1)[0] is None, (
+            "an honest answer lost its points"
+        )
         folder = submission.worker.folder
     assert not list(tmp_path.iterdir())
     assert not folder.startswith(str(COURSE))

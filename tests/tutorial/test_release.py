@@ -26,9 +26,9 @@ def test_the_release_is_what_nbgrader_makes_of_the_source(tmp_path):
             if ".ipynb_checkpoints" not in file.parts
         }
 
-    assert release(course) == release(
-        COURSE
-    ), "The release is not what the source generates: run `make tutorial`."
+    assert release(course) == release(COURSE), (
+        "The release is not what the source generates: run `make tutorial`."
+    )
 
 
 def test_the_release_gives_nothing_away():
