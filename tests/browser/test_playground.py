@@ -281,8 +281,9 @@ def test_five_hundred_redraws_and_twenty_visits_leave_nothing_behind(mounted):
     before = measured(mounted)
     mounted.evaluate(MEMORY)
     after = measured(mounted)
+    # What is left behind at each redraw is left 500 times; the browser's own come by ones and twos.
     assert after["Nodes"] <= before["Nodes"] + 20
-    assert after["JSEventListeners"] == before["JSEventListeners"]
+    assert after["JSEventListeners"] <= before["JSEventListeners"] + 20
     # One image kept at each redraw would be 500 x 784 x 8 bytes, 3.1 MB.
     assert after["JSHeapUsedSize"] < before["JSHeapUsedSize"] + 2e6
     mounted.evaluate("""async () => { for (let i = 0; i < 20; i++) {
@@ -291,7 +292,7 @@ def test_five_hundred_redraws_and_twenty_visits_leave_nothing_behind(mounted):
       visit.leave();
     } }""")
     last = measured(mounted)
-    assert last["JSEventListeners"] == before["JSEventListeners"]
+    assert last["JSEventListeners"] < before["JSEventListeners"] + 20  # one a visit would be 20
     assert last["Nodes"] <= before["Nodes"] + 200
     assert last["JSHeapUsedSize"] < before["JSHeapUsedSize"] + 5e6
 
