@@ -49,6 +49,9 @@ def page(path, pages):
     return pages[path.relative_to(ROOT).with_suffix(".html").as_posix()]
 
 
+MOVES = r"(?<!em)(?<!beta)_explorer\(|\bplayground\.(digits|reparameterization|kl)\("
+
+
 def cells(path, kind, tag=None):
     notebook = nbformat.read(path, as_version=4)
     return [
@@ -230,7 +233,7 @@ def test_what_moves_in_jupyterlab_moves_here_too_behind_a_figure(path, page):
         cell
         for cell in cells(path, "code")
         # Those of EM and of beta compute in Python, and stand behind a static figure only.
-        if re.search(r"(?<!em)(?<!beta)_explorer\(|\bplayground\.(digits|reparameterization|kl)\(", cell.source)
+        if re.search(MOVES, cell.source)
     ]
     places = page.select("article .cell .vae-playground")
     assert len(places) == len(moving)
