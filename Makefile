@@ -74,7 +74,7 @@ test-answers: $(VENV)/installed-test
 
 test-mutants: $(VENV)/installed-test
 	$(BIN)/python tests/mutants/mutants.py
-	$(BIN)/python $(PYTEST) -m '' tests/notebooks/test_formula_mutations.py
+	$(BIN)/python $(PYTEST) -m '' tests/mutants tests/notebooks/test_formula_mutations.py
 
 test-processors: $(VENV)/installed-test
 	$(BIN)/python tools/processors.py

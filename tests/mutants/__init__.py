@@ -1,0 +1,1 @@
+"""Injured formulas and models, and models by others: `make test-mutants`."""
