@@ -9,7 +9,7 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab check test test-browser test-answers test-mutants test-processors test-lowest notebooks cache bench bench-ablation bench-published book tutorial clean
+.PHONY: help lab check test test-browser test-answers test-mutants test-processors test-lowest notebooks cache bench bench-ablation bench-published study book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab              install what is needed and open the series in JupyterLab"
@@ -25,6 +25,7 @@ help:  ## list the targets
 	@echo "make bench            measure speed, memory and the notebooks' times; write benchmarks/"
 	@echo "make bench-ablation   measure what each part of fit is worth (after make bench)"
 	@echo "make bench-published  train the models of a published table (hours; can be interrupted)"
+	@echo "make study            go on with the study of notebook 07 (hours; can be interrupted)"
 	@echo "make book             build the web edition, a static site, in build/book/html"
 	@echo "make tutorial         generate the students' release of Tutorial 7 from its source"
 	@echo "make clean            delete trained models and caches (the installation stays)"
@@ -98,6 +99,9 @@ bench-ablation: $(VENV)/installed-test
 bench-published: $(VENV)/installed-test
 	printf 'vae\niwae\n' | xargs -n 1 -P 2 $(BIN)/python benchmarks/train_published.py
 	$(BIN)/python benchmarks/report.py
+
+study: $(VENV)/installed-test
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python benchmarks/study.py
 
 book: $(VENV)/installed-book
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --jobs auto -c book -d build/book/doctrees . build/book/html

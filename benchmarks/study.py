@@ -1,0 +1,115 @@
+"""The recorded study of notebook 07: AE, DAE and VAE over noise rates, dimensions, epochs, seeds.
+
+usage: python benchmarks/study.py [--processes 2] [--list]
+
+Trains what is not yet in results/study.csv and appends each run as soon as it is done, so it can be
+stopped at any time and started again. A run is known by its model, noise, dimension, epochs, seed
+and precision; a processor with fast bfloat16 records both precisions, one without it float32 only.
+`lecture_utils.study` says what is asked of the record.
+"""
+
+import argparse
+import concurrent.futures
+import functools
+import multiprocessing
+import os
+import time
+
+from lecture_utils import comparison, data, frechet, models, study, training
+
+import torch
+
+MODELS = {"AE": models.Autoencoder, "DAE": models.DenoisingAutoencoder, "VAE": models.VAE}
+BASELINES = [study.Cell("PCA", 0.0, latent, 0) for latent in study.LATENTS[::-1]]
+BASELINES += [study.Cell("pixels", 0.0, 784, 0)]
+
+
+def plan():
+    """Yield (cell, seed) in the order of work: what is most needed first."""
+    short, long = ([cell for cell in study.OTHERS if cell.epochs == n] for n in study.EPOCHS)
+    short_core = [cell for cell in study.CORE if cell.epochs == study.EPOCHS[0]]
+    for cells, seeds in (
+        (short_core, range(3)),
+        (BASELINES, range(1)),
+        (study.CORE, range(3)),
+        (short_core, range(3, 10)),
+        (short, range(3)),
+        (study.CORE, range(3, 10)),
+        (long, range(3)),
+        (study.CORE, range(10, 20)),
+        (study.OTHERS, range(3, 10)),
+    ):
+        yield from ((cell, seed) for seed in seeds for cell in cells)
+
+
+def precisions() -> list[str]:
+    """Return the precisions in which `fit` can train on this processor."""
+    fast = torch.cpu._is_avx512_bf16_supported()
+    return ["float32", "bfloat16"] if fast else ["float32"]
+
+
+def missing(file=study.FILE):
+    """Return what is still to be run, (cell, seed, precision), in the order of work."""
+    done = {(cell, seed, precision) for cell, seed, precision, *_ in study.read(file)}
+    wanted = [(cell, seed, each) for each in precisions() for cell, seed in plan()]
+    return [run for run in dict.fromkeys(wanted) if run not in done]
+
+
+def build(cell, seed):
+    options = {"noise": cell.noise} if cell.kind == "DAE" else {}
+    return MODELS[cell.kind](latent_dim=cell.latent, seed=seed, **options)
+
+
+@functools.cache
+def material():
+    """The data, once in a process."""
+    torch.set_num_threads(1)
+    mnist = data.load_mnist()
+    return mnist, comparison.images(mnist)
+
+
+def run(cell, seed, precision):
+    """Train and measure one model; return its measures."""
+    mnist, images = material()
+    if cell.kind == "PCA":
+        return comparison.measure_pca(images, cell.latent, seed)
+    if cell.kind == "pixels":
+        return comparison.measure_pixels(images)
+    os.environ["LECTURE_PRECISION"] = {"float32": "float32", "bfloat16": "auto"}[precision]
+    model = training.initialise(build(cell, seed), mnist.train_images)
+    options = {"epochs": cell.epochs, "seed": seed, "device": "cpu", "progress": False}
+    training.fit(model, mnist.train_images, **options)
+    return comparison.measure(model, images, seed)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--list", action="store_true", help="say what is still to be run")
+    arguments = parser.parse_args()
+    runs = missing()
+    print(f"{len(runs)} runs to go")
+    if arguments.list or not runs:
+        return
+    frechet.digit_classifier()  # trained once, then from the cache
+    machine = torch.backends.cpu.get_cpu_capability()
+    context = multiprocessing.get_context("spawn")
+    start = time.perf_counter()
+    with concurrent.futures.ProcessPoolExecutor(arguments.processes, context) as pool:
+        # submitted in pairs, so that a stop loses no more than what is running
+        waiting, running = iter(runs), {}
+        while True:
+            while len(running) < arguments.processes and (each := next(waiting, None)):
+                running[pool.submit(run, *each)] = each
+            if not running:
+                return
+            done, _ = concurrent.futures.wait(running, return_when="FIRST_COMPLETED")
+            for future in done:
+                cell, seed, precision = running.pop(future)
+                study.append(study.FILE, cell, seed, precision, machine, future.result())
+                minutes = (time.perf_counter() - start) / 60
+                print(f"{minutes:6.1f} min  {cell}, seed {seed}, {precision}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
