@@ -1,6 +1,6 @@
 """The recorded study of notebook 07: AE, DAE and VAE over noise rates, dimensions, epochs, seeds.
 
-usage: python benchmarks/study.py [--processes 2] [--list]
+usage: python benchmarks/study.py [--processes 2] [--record FILE] [--list]
 
 Trains what is not yet in results/study.csv and appends each run as soon as it is done, so it can be
 stopped at any time and started again. A run is known by its model, noise, dimension, epochs, seed
@@ -14,6 +14,7 @@ import functools
 import multiprocessing
 import os
 import time
+from pathlib import Path
 
 from lecture_utils import comparison, data, frechet, models, study, training
 
@@ -85,9 +86,10 @@ def run(cell, seed, precision):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--record", type=Path, default=study.FILE, help="where to append")
     parser.add_argument("--list", action="store_true", help="say what is still to be run")
     arguments = parser.parse_args()
-    runs = missing()
+    runs = missing(arguments.record)
     print(f"{len(runs)} runs to go")
     if arguments.list or not runs:
         return
@@ -106,7 +108,7 @@ def main():
             done, _ = concurrent.futures.wait(running, return_when="FIRST_COMPLETED")
             for future in done:
                 cell, seed, precision = running.pop(future)
-                study.append(study.FILE, cell, seed, precision, machine, future.result())
+                study.append(arguments.record, cell, seed, precision, machine, future.result())
                 minutes = (time.perf_counter() - start) / 60
                 print(f"{minutes:6.1f} min  {cell}, seed {seed}, {precision}", flush=True)
 

@@ -27,3 +27,11 @@ def test_without_the_repository_there_are_no_records(tmp_path, monkeypatch):
     monkeypatch.setattr(records, "FOLDER", tmp_path / "missing")
     with pytest.raises(OSError, match="come with the repository"):
         records.load("ablation")
+
+
+def test_the_record_of_notebook_03_is_complete():
+    study = records.load("two_terms")
+    assert set(study["betas"]) == {"0.0", "0.1", "0.3", "1.0", "2.0", "4.0", "inf"}
+    assert {len(runs) for runs in study["betas"].values()} == {5}
+    assert {len(runs) for runs in study["changes"].values()} == {3}
+    assert study["machine"] and study["versions"]["torch"]

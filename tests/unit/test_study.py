@@ -1,0 +1,124 @@
+"""The record of the study of notebook 07, and the answers that are taken from it."""
+
+import math
+
+from lecture_utils import comparison, study, verdicts
+
+import numpy as np
+import pytest
+
+VAE, AE = study.model_cell("VAE"), study.model_cell("AE")
+SETTINGS = ("float32", "AVX2")
+
+
+def ten(mean, seed=0, spread=0.01):
+    return mean + spread * np.random.default_rng(seed).normal(size=comparison.N_BLOCKS)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    file = tmp_path / "study.csv"
+    written = {"probe": ten(0.9), "frechet N(0, I)": ten(120.0, spread=3)}
+    study.append(file, VAE, 4, *SETTINGS, written)
+    ((cell, seed, *settings, found),) = study.read(file)
+    assert (cell, seed, tuple(settings)) == (VAE, 4, SETTINGS)
+    for measure, values in written.items():
+        step = study.matters(measure) / study.STEPS
+        assert found[measure] == pytest.approx(values, abs=step)
+        assert found[measure].mean() == pytest.approx(values.mean(), rel=1e-6)
+
+
+def test_a_killed_run_loses_only_itself(tmp_path):
+    file = tmp_path / "study.csv"
+    study.append(file, VAE, 0, *SETTINGS, {"probe": ten(0.9)})
+    whole = file.read_text()
+    study.append(file, VAE, 1, *SETTINGS, {"probe": ten(0.8)})
+    for cut in (1, 20):
+        file.write_text(whole + file.read_text()[len(whole) : -cut])
+        assert [seed for _, seed, *_ in study.read(file)] == [0]
+        study.append(file, VAE, 1, *SETTINGS, {"probe": ten(0.8)})
+        assert [seed for _, seed, *_ in study.read(file)] == [0, 1]
+
+
+def test_no_record_is_no_runs_and_no_answer(tmp_path):
+    empty = study.Study(tmp_path / "none.csv")
+    assert empty.seeds(VAE) == []
+    judged = study.answer(empty, study.normality() + study.separation())
+    assert {each.outcome for each in judged} == {"open"} and judged[0].effect.n == 0
+    assert math.isnan(judged[0].effect.mean)
+
+
+def write(file, cell, measure, mean, seeds, settings=SETTINGS):
+    for seed in seeds:
+        study.append(file, cell, seed, *settings, {measure: ten(mean, seed)})
+
+
+def test_only_seeds_that_both_have_are_compared_and_only_of_one_precision(tmp_path):
+    file = tmp_path / "study.csv"
+    write(file, VAE, "knn", 0.95, range(6))
+    write(file, AE, "knn", 0.90, range(2, 9))
+    write(file, AE, "knn", 0.10, range(2), ("bfloat16", "AVX512"))
+    (judged,) = study.answer(study.Study(file), [study.Comparison("knn", VAE, AE)])
+    assert judged.effect.n == 4 and judged.effect.mean == pytest.approx(0.05, abs=1e-3)
+    assert judged.outcome == "better"
+    few = study.answer(study.Study(file), [study.Comparison("knn", VAE, AE)], seeds=[5, 6, 7])
+    assert few[0].effect.n == 1 and few[0].outcome == "open"
+    assert study.Study(file, "bfloat16").seeds(AE) == [0, 1]
+
+
+def test_less_is_better_in_a_distance(tmp_path):
+    file = tmp_path / "study.csv"
+    write(file, VAE, "frechet mixture", 30.0, range(5))
+    write(file, AE, "frechet mixture", 20.0, range(5))
+    claim = study.Comparison("frechet mixture", VAE, AE)
+    assert study.answer(study.Study(file), [claim])[0].outcome == "worse"
+
+
+@pytest.mark.parametrize("nats, outcome", [(0.01, "better"), (2.5, "worse")])
+def test_a_distance_is_held_against_nought(nats, outcome, tmp_path):
+    file = tmp_path / "study.csv"
+    write(file, VAE, "nats", nats, range(5))
+    claims = study.normal_literally(epochs=(2,))[:1]
+    assert study.answer(study.Study(file), claims)[0].outcome == outcome
+
+
+def test_the_questions_ask_for_measures_that_are_recorded():
+    questions = [study.normality(), study.normal_literally(), study.only_the_vae()]
+    questions += [study.separation(view=view) for view in ("expected", "corrupted", "clean")]
+    questions += [study.like_for_like(), study.prior_suffices(), study.robustness(0.3)]
+    names = set(study.measure_names())
+    for claim in sum(questions, []):
+        assert {claim.measure, claim.other} <= names
+        assert study.matters(claim.measure) == study.matters(claim.other)
+        assert study.lower_is_better(claim.measure) == study.lower_is_better(claim.other)
+    assert len(study.separation()) == 16 and len(set(study.separation())) == 16
+
+
+def test_the_plan_is_the_issue_s():
+    import benchmarks.study as script
+
+    runs = list(dict.fromkeys(script.plan()))
+    trained = [run for run in runs if run[0] not in script.BASELINES]
+    assert len(study.CORE) == 6 and len(study.GRID) == 40 and len(set(study.GRID)) == 40
+    assert len(trained) == 6 * 20 + len(study.OTHERS) * 10
+    assert runs.index((study.CORE[0], 2)) < runs.index((study.OTHERS[0], 0))
+
+
+def test_the_committed_record_can_be_read_and_its_numbers_are_possible():
+    runs = list(study.read())
+    assert runs
+    keys = [(cell, seed, precision) for cell, seed, precision, *_ in runs]
+    assert len(keys) == len(set(keys))
+    for cell, _, precision, machine, measures in runs:
+        assert precision in ("float32", "bfloat16") and machine
+        assert 0.3 < measures["probe"].mean() < 1 and -1 < measures["silhouette"].mean() < 1
+        if cell.kind == "DAE":
+            assert measures["nats as trained"].mean() == pytest.approx(
+                measures.get(f"noise {cell.noise}", measures["nats as trained"]).mean(), rel=0.05
+            )
+
+
+def test_every_recorded_verdict_is_one_of_four_words():
+    recorded = study.Study()
+    for claims in (study.normality(), study.separation(), study.only_the_vae()):
+        outcomes = [each.outcome for each in study.answer(recorded, claims)]
+        assert verdicts.verdict(outcomes)
