@@ -27,18 +27,21 @@ BASELINES += [study.Cell("pixels", 0.0, 784, 0)]
 
 def plan():
     """Yield (cell, seed) in the order of work: what is most needed first."""
+    short_core, core = [cell for cell in study.CORE if cell.epochs == study.EPOCHS[0]], study.CORE
     short, long = ([cell for cell in study.OTHERS if cell.epochs == n] for n in study.EPOCHS)
-    short_core = [cell for cell in study.CORE if cell.epochs == study.EPOCHS[0]]
     for cells, seeds in (
-        (short_core, range(3)),
+        (short_core, range(10)),
         (BASELINES, range(1)),
-        (study.CORE, range(3)),
-        (short_core, range(3, 10)),
+        (core, range(2)),
+        (short, range(2)),
+        (core, range(3)),
+        (short_core, range(20)),
+        (core, range(5)),
         (short, range(3)),
-        (study.CORE, range(3, 10)),
+        (core, range(10)),
         (long, range(3)),
-        (study.CORE, range(10, 20)),
-        (study.OTHERS, range(3, 10)),
+        (core, range(20)),
+        (study.OTHERS, range(10)),
     ):
         yield from ((cell, seed) for seed in seeds for cell in cells)
 

@@ -7,6 +7,7 @@ alternative text.
 
 import base64
 import io
+import itertools
 import math
 import textwrap
 
@@ -14,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import display
-from matplotlib import patheffects
+from matplotlib import patheffects, ticker
 from matplotlib.collections import EllipseCollection
 from matplotlib.textpath import TextPath
 from PIL import Image
@@ -481,12 +482,14 @@ def seed_panels(
     log: tuple[str, ...] = (),
     columns: int = 2,
     references: dict[str, dict[str, float]] | None = None,
+    yours: dict[str, dict[str, float]] | None = None,
 ) -> plt.Figure:
     """Draw one panel a quantity, one row a model, one dot a seed and a bar at their mean.
 
     `panels` is {axis label: {row label: values}}; a row's first word chooses its colour in
     MODEL_STYLE. Panels named in `log` get a logarithmic axis. `references` is
-    {axis label: {text: value}}: a dashed line with its text above.
+    {axis label: {text: value}}: a dashed line with its text above. `yours` is
+    {axis label: {row label: value}}: one more run, drawn as a filled diamond.
     """
     import seaborn  # takes half a second to import, and few notebooks draw this figure
 
@@ -501,10 +504,18 @@ def seed_panels(
         style = {"hue": names, "palette": colors, "legend": False, "ax": axis}
         seaborn.stripplot(**long, **style, jitter=False, marker="$\\circ$", size=9)
         seaborn.pointplot(**long, **style, errorbar=None, linestyle="none", marker="|", ms=20)
+        limits = axis.get_ylim()
+        for name, value in (yours or {}).get(label, {}).items():
+            row = list(values).index(name)
+            axis.plot(value, row, "D", ms=7, color=COLORS["data"], mec="white", zorder=5)
+        axis.set_ylim(limits)
         axis.set(xlabel=label, ylabel="")
         axis.margins(x=0.1)
         if label in log:
             axis.set_xscale("log")
+            axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         else:
             axis.locator_params(axis="x", nbins=4)
         for text, value in (references or {}).get(label, {}).items():
@@ -524,6 +535,86 @@ def seed_panels(
     return figure
 
 
+def effects(
+    panels: dict[str, dict[str, tuple[float, float, float, bool]]], log: bool = False
+) -> plt.Figure:
+    """Draw differences with their intervals, one panel a condition, one row a comparison.
+
+    `panels` is {title: {row label: (effect, low, high, decided)}}, in units of the smallest
+    difference that matters and with "better" to the right; the grey band is what does not matter.
+    A comparison is drawn filled if it is decided, hollow if not. With `log` the axis is symmetric
+    and logarithmic beyond the band. The panels share the axis and the rows.
+    """
+    titles, labels = list(panels), list(next(iter(panels.values())))
+    size = (7, 1.1 + 0.3 * len(labels))
+    figure, axes = plt.subplots(1, len(panels), figsize=size, sharex=True, sharey=True)
+    for axis, title in zip(np.atleast_1d(axes), titles):
+        axis.axvspan(-1, 1, color="#E5E5E5", lw=0)
+        axis.axvline(0, color=COLORS["prior"], lw=1)
+        for row, (mean, low, high, decided) in enumerate(panels[title].values()):
+            if not math.isfinite(mean):
+                continue
+            color = COLORS["latent"] if mean > 0 else COLORS["reconstruction"]
+            if math.isfinite(low):
+                axis.plot([low, high], [row, row], color=color, lw=2, ls="-")
+            marker = "o" if mean > 0 else "s"
+            face = color if decided else "white"
+            axis.plot(mean, row, marker, ms=7, color=color, markerfacecolor=face)
+        axis.set(title=title, yticks=range(len(labels)), yticklabels=labels)
+        if log:
+            axis.set_xscale("symlog", linthresh=1, linscale=0.5)
+    axes = np.atleast_1d(axes)
+    axes[0].set_ylim(len(labels) - 0.5, -0.5)
+    figure.supxlabel("worse  \N{LEFTWARDS ARROW}  in units of what matters  "
+                     "\N{RIGHTWARDS ARROW}  better", fontsize=11)  # fmt: skip
+    return figure
+
+
+def effect_maps(
+    maps: dict[tuple[str, str], np.ndarray],
+    signs: dict[tuple[str, str], np.ndarray],
+    rows: list[str],
+    columns: list[str],
+) -> plt.Figure:
+    """Draw a grid of small maps of differences, in units of what matters, better positive.
+
+    `maps` is {(row title, column title): effects [R, C]}, gaps as NaN; `signs` holds a text for
+    each cell, written into it; `rows` and `columns` label the cells' axes.
+    """
+    down, across = (list(dict.fromkeys(key[i] for key in maps)) for i in (0, 1))
+    size = (7, 0.6 + 1.45 * len(down))
+    figure, axes = plt.subplots(len(down), len(across), figsize=size, squeeze=False,
+                                sharex=True, sharey=True)  # fmt: skip
+    for (i, title), (j, measure) in itertools.product(enumerate(down), enumerate(across)):
+        axis, values = axes[i, j], maps[title, measure]
+        image = axis.imshow(values, vmin=-4, vmax=4, cmap="PuOr", aspect="auto")
+        for (row, column), sign in np.ndenumerate(signs[title, measure]):
+            color = "white" if abs(values[row, column]) > 2.5 else "black"
+            axis.text(column, row, sign, ha="center", va="center", color=color)
+        axis.set(xticks=range(len(columns)), yticks=range(len(rows)))
+        axis.set_xticklabels(columns, fontsize=9)
+        axis.set_yticklabels(rows, fontsize=9)
+        axis.grid(False)
+        if i == 0:
+            axis.set_title(measure, fontsize=10)
+        if j == 0:
+            axis.set_ylabel(title, fontsize=10)
+    label = "in units of what matters"
+    figure.colorbar(image, ax=axes, shrink=0.6, label=label, extend="both")
+    return figure
+
+
+def plane_strip(codes: dict[str, torch.Tensor], labels: torch.Tensor, n: int = 300) -> plt.Figure:
+    """Draw 2-D codes {title: [N, 2]} with digit labels [N] side by side on one common scale, with
+    the circle that holds 95 % of N(0, I)."""
+    figure, axes = plt.subplots(1, len(codes), figsize=(7, 7 / len(codes) + 0.35), sharey=True)
+    limit = max(torch.quantile(z.abs(), 0.99).item() for z in codes.values())
+    for axis, (title, z) in zip(axes, codes.items()):
+        digit_panel(axis, z.cpu(), labels.cpu(), n, limit=limit, fontsize=11)
+        axis.set_title(title)
+    return figure
+
+
 def _model(row):
     """The model that a row's label begins with."""
     return row.split()[0].rstrip(",")
@@ -537,6 +628,11 @@ def show_table(rows: dict[str, dict[str, str]], corner: str) -> None:
     lines += [[name, *(row.get(column, "") for column in columns)] for name, row in rows.items()]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     display({"text/markdown": text, "text/plain": text}, raw=True)
+
+
+def show_text(markdown: str) -> None:
+    """Display text that code has written, as Markdown."""
+    display({"text/markdown": markdown, "text/plain": markdown}, raw=True)
 
 
 def _hide_ticks(axis):

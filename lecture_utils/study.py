@@ -96,6 +96,10 @@ class Study:
         each = [set(self._runs.get(cell, {})) for cell in cells]
         return sorted(set.intersection(*each))
 
+    def measures(self, cell: Cell) -> set[str]:
+        """Return the names of the measures that were recorded of a cell."""
+        return {name for run in self._runs.get(cell, {}).values() for name in run}
+
     def values(self, cell: Cell, measure: str, seeds: Iterable[int] | None = None) -> np.ndarray:
         """Return a measure as [n seeds, 10]; an empty [0, 10] if it was not recorded.
 
@@ -163,6 +167,88 @@ def _outcome(claim, effect, p):
         found = verdicts.outcome(effect, p, size, lower)
         return {"alike": "better"}.get(found, found)
     return verdicts.outcome(effect, p, size, lower)
+
+
+def text_of(judged: Judged) -> str:
+    """Return the effect with its interval, the number of seeds and the outcome, as text."""
+    effect, size = judged.effect, matters(judged.comparison.measure)
+    if not effect.n:
+        return "not recorded"
+    digits = 1 if size >= 2 else 2 if size >= 1 else 4
+    interval = f" [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]" if effect.n > 1 else ""
+    return f"{effect.mean:+.{digits}f}{interval}, n = {effect.n}: {_said(judged)}"
+
+
+def _said(judged):
+    """The outcome; where something is held against 0, as what it then means."""
+    against_zero = {"better": "0, up to what matters", "worse": "not 0"}
+    plain = judged.comparison.theirs is not None
+    return judged.outcome if plain else against_zero.get(judged.outcome, judged.outcome)
+
+
+def row_of(claim: Comparison) -> str:
+    """Return what is compared with what, without the condition: "probe, than AE"."""
+    measure = claim.measure.removesuffix(" expected").removesuffix(" corrupted")
+    if claim.theirs is None:
+        return f"{measure}, than 0"
+    rival = claim.theirs.kind
+    if claim.other != claim.measure and "frechet" in measure:
+        return f"from its prior, than {rival} from a {claim.other.removeprefix('frechet ')}"
+    return f"{measure}, than {rival}"
+
+
+def table(judged: list[Judged]) -> dict[str, dict[str, str]]:
+    """Return {comparison: {condition: text}}, a row for each comparison (`plotting.show_table`)."""
+    rows = {}
+    for each in judged:
+        rows.setdefault(row_of(each.comparison), {})[condition_of(each)] = text_of(each)
+    return rows
+
+
+def condition_of(judged: Judged) -> str:
+    return f"{judged.comparison.ours.epochs} epochs"
+
+
+_ORDER = ["better", "0, up to what matters", "worse", "not 0", "alike", "open"]
+
+
+def word(judged: list[Judged]) -> str:
+    """Return the verdict on all comparisons and conditions together."""
+    return verdicts.verdict(each.outcome for each in judged)
+
+
+def words(judged: list[Judged]) -> str:
+    """Return the verdict as a Markdown sentence: the word, that of each condition, and which
+    comparisons came out how."""
+    conditions = list(dict.fromkeys(condition_of(each) for each in judged))
+    parts = [
+        f"{condition}: {word([each for each in judged if condition_of(each) == condition])}"
+        for condition in conditions
+    ]
+    counts = {}
+    for each in judged:
+        at = counts.setdefault(_said(each), {}).setdefault(row_of(each.comparison), [])
+        at.append(condition_of(each).removesuffix(" epochs"))
+    found = [
+        f"{outcome}: "
+        + "; ".join(f"{row} ({', '.join(at)})" for row, at in counts[outcome].items())
+        for outcome in sorted(counts, key=_ORDER.index)
+    ]
+    lines = [f"**{word(judged)}** ({', '.join(parts)})", *(f"- {line}" for line in found)]
+    return "\n".join([lines[0], "", *lines[1:]])
+
+
+def drawn(judged: list[Judged]) -> dict[str, dict[str, tuple]]:
+    """Return the effects as `plotting.effects` draws them: better positive, 1 is what matters."""
+    panels = {}
+    for each in judged:
+        size = matters(each.comparison.measure)
+        sign = -1 if lower_is_better(each.comparison.measure) else 1
+        ends = sorted(sign * end / size for end in (each.effect.low, each.effect.high))
+        decided = each.outcome in ("better", "worse")
+        value = (sign * each.effect.mean / size, *ends, decided)
+        panels.setdefault(condition_of(each), {})[row_of(each.comparison)] = value
+    return panels
 
 
 def normality(epochs=CORE_EPOCHS, latent=20, noise=0.3) -> list[Comparison]:

@@ -68,3 +68,46 @@ def test_blocks_of_digits_stand_side_by_side_under_their_titles():
     assert all(picture.shape == (6 * 29 + 1, 6 * 29 + 1) for picture in pictures)
     assert pictures[0][1:29, 1:29].max() == 0 and pictures[1][1:29, 1:29].min() == 1
     plotting.plt.close(figure)
+
+
+def test_your_own_run_is_one_more_mark_and_moves_no_row():
+    panels = {"nats": {"AE": [1.0, 2.0], "VAE": [3.0, 4.0]}}
+    plain = plotting.seed_panels(panels, log=("nats",))
+    mine = plotting.seed_panels(panels, log=("nats",), yours={"nats": {"VAE": 9.0}})
+    assert mine.axes[0].get_ylim() == plain.axes[0].get_ylim()
+    (mark,) = [line for line in mine.axes[0].lines if line.get_marker() == "D"]
+    assert list(mark.get_xydata()[0]) == [9.0, 1.0]
+    plt.close("all")
+
+
+def test_effects_share_their_axis_and_fill_what_is_decided():
+    rows = {"probe, than AE": (2.0, 1.0, 3.0, True), "kNN, than AE": (-0.5, -2.0, 1.0, False)}
+    gap = {name: (float("nan"), -float("inf"), float("inf"), False) for name in rows}
+    figure = plotting.effects({"2 epochs": rows, "20 epochs": gap}, log=True)
+    first, second = figure.axes
+    assert first.get_xlim() == second.get_xlim()
+    marks = [line for line in first.lines if line.get_marker() in "os"]
+    assert [line.get_markerfacecolor() == "white" for line in marks] == [False, True]
+    assert [line.get_marker() for line in marks] == ["o", "s"]
+    assert not [line for line in second.lines if line.get_marker() in "os"]
+    assert [text.get_text() for text in first.get_yticklabels()] == list(rows)
+    plt.close(figure)
+
+
+def test_maps_of_effects_write_a_sign_into_each_cell():
+    values = {("than AE", "kNN"): np.array([[3.5, 0.1], [np.nan, -1.0]])}
+    signs = {("than AE", "kNN"): np.array([["+", "="], ["", "?"]])}
+    figure = plotting.effect_maps(values, signs, ["J = 2", "J = 5"], ["0.1", "0.3"])
+    texts = figure.axes[0].texts
+    assert [text.get_text() for text in texts] == ["+", "=", "", "?"]
+    assert [text.get_color() for text in texts] == ["white", "black", "black", "black"]
+    plt.close(figure)
+
+
+def test_planes_in_a_strip_have_one_scale():
+    labels = torch.arange(10).repeat(10)
+    narrow = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    figure = plotting.plane_strip({"VAE": narrow, "AE": 5 * narrow}, labels)
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+    assert figure.axes[0].get_xlim()[1] > 5
+    plt.close(figure)
