@@ -12,6 +12,7 @@ RIVALS = {
     "the normal distribution is calligraphic": r"(?<![A-Za-z])(?<!\\mathcal )N\s*(?:\\[!,])?\(",
     "the divergence is written KL(q || p)": r"D_\{?(?:\\\w+)?\{?KL",
     "KL is upright": r"(?<![A-Za-z{])KL(?![A-Za-z}])",
+    "covariances are bold": r"(?<!\\boldsymbol)(?<!\\boldsymbol\{)\\Sigma",
 }
 X = r"(?<!\\mathbf )(?<![A-Za-z\\{])x(?![A-Za-z_{^'])"  # an x that is not bold: a number
 Z = r"\\mathbf z"
@@ -55,6 +56,7 @@ def test_an_image_that_is_not_bold_is_found(formula):
         ("the divergence is written KL(q || p)", r"D_{KL}(q\|p)"),
         ("the divergence is written KL(q || p)", r"D_\mathrm{KL}(q\|p)"),
         ("KL is upright", r"KL(q\|p)"),
+        ("covariances are bold", r"\log\det\Sigma"),
     ],
 )
 def test_a_rival_is_found(rule, formula):
@@ -62,7 +64,8 @@ def test_a_rival_is_found(rule, formula):
 
 
 @pytest.mark.parametrize(
-    "formula", [r"\mathcal N(0, 1)", r"\mathrm{KL}(q \,\Vert\, p)", r"\frac{N_c}{N}"]
+    "formula",
+    [r"\mathcal N(0, 1)", r"\mathrm{KL}(q \,\Vert\, p)", r"\frac{N_c}{N}", r"\boldsymbol\Sigma_c"],
 )
 def test_the_table_s_own_signs_are_no_rivals(formula):
     assert not any(re.search(rival, formula) for rival in RIVALS.values())
