@@ -1,4 +1,4 @@
-// The playground: a drawing of the reader goes through trained models. Two hosts: JupyterLab (through
+// The playground: a drawing of the reader goes through trained models. Two hosts: JupyterLab (by
 // anywidget, which calls `render`) and the pages of the web edition (which call `mount`).
 // lecture_utils/playground.py joins the four playground*.mjs files into one script.
 import {
@@ -35,6 +35,7 @@ import {
   keepSharp,
   label,
   line,
+  listening,
   paint,
   sheet,
   shell,
@@ -46,6 +47,7 @@ const CIRCLE = Math.sqrt(-2 * Math.log(0.05)); // radius of the circle that hold
 const REST = 250; // milliseconds without a change after which what takes longer is done
 const SLICE = 6; // milliseconds that importance weighting may hold the page
 const PATH = 11; // digits on the path between two images
+const TRAVERSAL = Array.from({ length: 13 }, (_, i) => (i - 6) / 2); // values of one unit
 const NATS = 400; // right end of the bar of nats
 const FROM_Q = null; // as the state's z: z comes from q(z|x)
 
@@ -86,10 +88,10 @@ const HTML = `
     <canvas class="x square pixels" width="28" height="28" role="img"
       aria-label="the binary pixels x, which the encoder sees"></canvas></div>
   <div class="panel"><div class="caption latent-caption"></div>
-    <canvas class="plane square drag" tabindex="0" role="application" aria-label="Latent plane. Arrow
-      keys move z, Escape takes z from q(z|x) again."></canvas>
-    <canvas class="units square drag" tabindex="0" role="slider" aria-valuenow="0" aria-label="Latent
-      units. Left and right move z of one unit, up and down choose the unit, Escape takes z from
+    <canvas class="plane square drag" tabindex="0" role="application" aria-label="Latent plane.
+      Arrow keys move z, Escape takes z from q(z|x) again."></canvas>
+    <canvas class="units square drag" tabindex="0" role="slider" aria-valuenow="0"
+      aria-label="Latent units. Left and right move z of one unit, up and down choose the unit, Escape takes z from
       q(z|x) again."></canvas></div>
   <div class="panel"><div class="caption">p(x|z): decoded from z</div>
     <canvas class="decoded square pixels" width="28" height="28" role="img"
@@ -116,8 +118,9 @@ const HTML = `
 </div>
 <p class="words" aria-live="polite"></p><p class="unseen pen" aria-live="polite"></p>
 <details class="surprise"><summary>How surprising is this image? log p(x)</summary>
-  <div class="row"><div class="panel wide"><canvas class="histogram" style="height: 170px" role="img"
-    aria-label="distribution of log p(x) over test images, with this image marked"></canvas></div></div>
+  <div class="row"><div class="panel wide"><canvas class="histogram" style="height: 170px"
+    role="img" aria-label="distribution of log p(x) over test images, with this image marked">
+    </canvas></div></div>
   <p class="words surprise-words" aria-live="polite"></p></details>
 <details class="compare"><summary>The same image in several models</summary>
   <div class="controls"><label>noise ν: share of pixels replaced by coin flips
@@ -125,16 +128,24 @@ const HTML = `
     <output class="noise-value">0.00</output></label></div>
   <div class="models"></div>
   <button type="button" class="load" hidden>load the other models</button>
-  <p class="note">Each model decodes its code, a VAE its mean μ; below, −log p(clean x|z). When z was
-    chosen by hand, a model with as many latent dimensions decodes that z. A DAE has seen corrupted
-    images only.</p></details>
+  <p class="note">Each model decodes its code, a VAE its mean μ; below, −log p(clean x|z). When z
+    was chosen by hand, a model with as many latent dimensions decodes that z. Each plane has a scale of
+    its own; the dashed circle is the same in all, and holds 95 % of N(0, I). A DAE has seen
+    corrupted images only.</p></details>
+<details class="traversal"><summary>One unit, from −3 to 3</summary>
+  <div class="caption traversal-caption"></div>
+  <canvas class="strip pixels" width="${SIDE * TRAVERSAL.length}" height="28" role="img"
+    aria-label="thirteen digits decoded with one latent unit moved from minus 3 to 3"></canvas>
+  <p class="note">All other units stay where they are now. Choose the unit in the picture of the
+    units.</p></details>
 <details class="path"><summary>A path between two images</summary>
-  <div class="controls"><label>t <input type="range" class="t" min="0" max="1" step="0.02" value="0.5">
-    <output class="t-value">0.50</output></label>
+  <div class="controls"><label>t
+    <input type="range" class="t" min="0" max="1" step="0.02" value="0.5"> <output class="t-value">0.50</output></label>
     <button type="button" class="keep">start from the present image</button></div>
   <div class="caption">codes blended, (1 − t) μ<sub>a</sub> + t μ<sub>b</sub>, then decoded</div>
   <canvas class="codes pixels" width="${SIDE * PATH}" height="28" role="img"
-    aria-label="eleven digits decoded on the straight line between the codes of two images"></canvas>
+    aria-label="eleven digits decoded on the straight line between the codes of two images">
+    </canvas>
   <div class="caption">pixels blended</div>
   <canvas class="blends pixels" width="${SIDE * PATH}" height="28" role="img"
     aria-label="eleven blends of the pixels of the two images"></canvas>
@@ -143,7 +154,8 @@ const HTML = `
 /**
  * Build the playground in `el`. `models` lists {name, about, weights} or, to be loaded when chosen,
  * {name, load} with a function that promises the other two; `images` lists [name, packed bits];
- * `model` names the first model, `view` the part that is open at first: surprise, compare or path.
+ * `model` names the first model, `view` the part that is open at first: surprise, compare,
+ * traversal or path.
  */
 export function mount(el, { models, images, view = "", model: first = "" }) {
   const part = shell(el, HTML),
@@ -168,7 +180,8 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     timer = 0,
     run = 0,
     asked = false,
-    compared = [];
+    compared = [],
+    left = new AbortController();
 
   // --- What is computed ---
 
@@ -218,13 +231,14 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     if (!entry?.model) return;
     $(".words").textContent = describe(entry, state, result);
     if ($(".path").open) showPath();
+    if ($(".traversal").open) showTraversal();
     if ($(".surprise").open) surprise(run);
   }
 
   function drawLatent() {
     const isPlane = entry.model.latentDim === 2;
     $(".plane").hidden = !isPlane;
-    $(".units").hidden = isPlane;
+    $(".units").hidden = $(".traversal").hidden = isPlane;
     if (isPlane) return drawPlane($(".plane"), entry, result);
     drawUnits($(".units"), entry, result, state.unit);
     const j = entry.about.order[state.unit],
@@ -308,15 +322,39 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     here.forEach(each => ready(each));
     $(".load").hidden = here.length === models.length;
     compared = here;
-    const panels = ["the encoder's input", ...here.map(each => each.name)].map(name => {
-      const panel = document.createElement("div");
-      panel.innerHTML = `<div class="caption"></div><canvas class="square pixels" width="28"
-        height="28" role="img"></canvas><div class="note"></div>`;
-      panel.firstChild.textContent = panel.querySelector("canvas").ariaLabel = name;
-      return panel;
-    });
+    left.abort(); // listeners and observers of the last panels
+    left = new AbortController();
+    const several = here.filter(each => each.model.latentDim === 2).length > 1;
+    const panels = [null, ...here].map(each => comparePanel(each, several));
     $(".models").replaceChildren(...panels);
+    const whilePanelsStand = listening(left.signal);
+    const planes = panels.map(panel => panel.querySelector(".small-plane"));
+    planes.forEach((plane, number) => {
+      if (plane)
+        dragging(
+          whilePanelsStand,
+          plane,
+          placeZ(() => here[number - 1].about.limit),
+        );
+    });
+    keepSharp(whilePanelsStand, planes.filter(Boolean), changed);
     changed();
+  }
+
+  /** A model's picture, below its plane if there are several; else the encoder's input. */
+  function comparePanel(each, withPlane) {
+    const panel = document.createElement("div"),
+      name = each?.name ?? "the encoder's input",
+      hasPlane = withPlane && each?.model.latentDim === 2;
+    panel.innerHTML =
+      `<div class="caption"></div>` +
+      (hasPlane ? `<canvas class="small-plane square drag" role="img"></canvas>` : "") +
+      `<canvas class="output square pixels" width="28" height="28" role="img"></canvas>
+      <div class="note"></div>`;
+    panel.firstChild.textContent = panel.querySelector(".output").ariaLabel = name;
+    if (hasPlane)
+      panel.querySelector(".small-plane").ariaLabel = `${name}: codes of test digits, and z`;
+    return panel;
   }
 
   function showModels() {
@@ -326,12 +364,14 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     paint(input.querySelector("canvas"), noisy);
     result.compared = outputs.map((panel, number) => {
       const { model } = compared[number],
-        { mu, logvar } = encode(model, noisy);
+        { mu, logvar } = encode(model, noisy),
+        plane = panel.querySelector(".small-plane");
       const z = state.z?.length === mu.length ? state.z : mu,
         logits = decode(model, z);
       const error = reconstructionError(logits, result.x),
         kl = gaussianKl(mu, logvar);
-      paint(panel.querySelector("canvas"), logits.map(sigmoid));
+      paint(panel.querySelector(".output"), logits.map(sigmoid));
+      if (plane) drawPlane(plane, compared[number], { mu, logvar, z }, true);
       panel.querySelector(".note").textContent =
         `${inNats(error)} nats` + (logvar ? `; KL ${inNats(kl)}` : "");
       return { error, kl };
@@ -347,6 +387,14 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
       steps = Array.from({ length: PATH }, (_, i) => i / (PATH - 1));
     paint($(".codes"), ...steps.map(t => decode(entry.model, blend(a, b, t)).map(sigmoid)));
     paint($(".blends"), ...steps.map(t => blend(state.start, result.x, t)));
+  }
+
+  function showTraversal() {
+    const unit = entry.about.order[state.unit],
+      moved = TRAVERSAL.map(value => result.z.map((v, j) => (j === unit ? value : v)));
+    paint($(".strip"), ...moved.map(z => decode(entry.model, z).map(sigmoid)));
+    $(".traversal-caption").textContent =
+      `unit ${unit}, whose z is ${signed(result.z[unit], 2)} now`;
   }
 
   function moveAlong() {
@@ -406,6 +454,12 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     changed();
   }
 
+  /** What dragging over a plane does: z goes to the place, in a plane that reaches to limit(). */
+  const placeZ = limit => (x, y) => {
+    const [a, b] = [2 * x - 1, 1 - 2 * y].map(v => Math.max(-1, Math.min(1, v)) * limit());
+    setZ(Float64Array.of(a, b));
+  };
+
   const within = v => Math.max(-entry.about.limit, Math.min(entry.about.limit, v));
   const moveUnit = value =>
     setZ(result.z.map((v, j) => (j === entry.about.order[state.unit] ? within(value) : v)));
@@ -436,10 +490,11 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     changed();
   });
 
-  dragging(part, $(".plane"), (x, y) => {
-    const { limit } = entry.about;
-    setZ(Float64Array.of(within((2 * x - 1) * limit), within((1 - 2 * y) * limit)));
-  });
+  dragging(
+    part,
+    $(".plane"),
+    placeZ(() => entry.about.limit),
+  );
   on($(".plane"), "keydown", event => {
     const step = arrow(event),
       { limit } = entry.about;
@@ -493,6 +548,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     on(asking, "click", () => (asked = true));
   on($(".load"), "click", openCompare);
   on($(".path"), "toggle", changed);
+  on($(".traversal"), "toggle", changed);
   on($(".surprise"), "toggle", changed);
 
   const group = (text, options) => {
@@ -520,6 +576,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
   part.whenLeft(() => {
     clearTimeout(timer);
     cancelAnimationFrame(frame);
+    left.abort();
     run++;
   });
   // For the tests: what is shown, and a way to set it.
@@ -617,52 +674,65 @@ function drawPad(canvas, { strokes, fixed, pen, penDown }, hasFocus) {
   context.strokeRect(pen[0] - 1, pen[1] - 1, 2, 2);
 }
 
-/** Test digits at their codes and the prior's circle: drawn once for each model and size. */
-function planeBackground(canvas, entry) {
-  const { width, height } = canvas,
-    { about } = entry,
-    known = entry.background;
+/**
+ * Test digits at their codes, in a VAE each on the 95 % ellipse of its q(z|x), and the circle of
+ * N(0, I): drawn once for each model and canvas, and kept with the canvas.
+ */
+function planeBackground(canvas, about, hasCircle) {
+  const { width, height, known } = canvas;
   if (known?.width === width && known.of === about) return known;
   const still = Object.assign(document.createElement("canvas"), { width, height, of: about });
   still.ratio = canvas.ratio;
   const { context, width: size } = sheet(still),
-    at = v => ((v / about.limit + 1) / 2) * size;
-  context.globalAlpha = 0.8;
-  for (const [a, b, digit] of about.codes)
-    label(context, String(digit), at(a), at(-b), DIGIT_COLORS[digit], { size: 9, align: "center" });
+    scale = size / 2 / about.limit,
+    at = v => size / 2 + v * scale;
+  for (const [a, b, digit, ...sigma] of about.codes) {
+    const [x, y, color] = [at(a), at(-b), DIGIT_COLORS[digit]];
+    context.globalAlpha = 0.22;
+    if (sigma.length) ellipse(context, x, y, ...sigma.map(s => CIRCLE * s * scale), color);
+    context.globalAlpha = 0.85;
+    label(context, String(digit), x, y, color, { size: size > 150 ? 9 : 8, align: "center" });
+  }
   context.globalAlpha = 1;
-  if (entry.model.toLogvar) {
+  if (hasCircle) {
     Object.assign(context, { strokeStyle: "#333", lineWidth: 1.5 });
     context.setLineDash([5, 4]);
     context.beginPath();
-    context.arc(at(0), at(0), ((CIRCLE / about.limit) * size) / 2, 0, 2 * Math.PI);
+    context.arc(at(0), at(0), CIRCLE * scale, 0, 2 * Math.PI);
     context.stroke();
   }
-  return (entry.background = still);
+  return (canvas.known = still);
 }
 
-/** Test digits at their codes, the prior's circle, q(z|x) as its 95 % ellipse, and z. */
-function drawPlane(canvas, entry, { mu, logvar, z }) {
+/**
+ * Test digits at their codes, the prior's circle, q(z|x) as its 95 % ellipse, and z. A small plane
+ * stands beside others: all have the circle, and none has room for the inset.
+ */
+function drawPlane(canvas, { about, model }, { mu, logvar, z }, isSmall = false) {
   const { context, width: size } = sheet(canvas),
-    { limit } = entry.about;
-  const scale = size / 2 / limit,
+    scale = size / 2 / about.limit,
     at = v => size / 2 + v * scale;
-  context.drawImage(planeBackground(canvas, entry), 0, 0, size, size);
+  const hasCircle = isSmall || model.toLogvar;
+  context.drawImage(planeBackground(canvas, about, hasCircle), 0, 0, size, size);
   const radii = logvar?.map(l => CIRCLE * Math.exp(l / 2));
   if (radii) {
-    ellipse(context, at(mu[0]), at(-mu[1]), radii[0] * scale, radii[1] * scale);
-    magnified(context, size, scale, mu, radii, z);
+    framedEllipse(context, at(mu[0]), at(-mu[1]), radii[0] * scale, radii[1] * scale);
+    if (!isSmall) magnified(context, size, scale, mu, radii, z);
   }
   const [x, y] = [z[0], -z[1]].map(v => Math.max(5, Math.min(size - 5, at(v)))); // or at the rim
   dot(context, x, y, 6, "#fff");
   dot(context, x, y, 4.5, COLORS.reconstruction);
 }
 
-function ellipse(context, x, y, a, b) {
+function ellipse(context, x, y, a, b, color) {
   context.beginPath();
   context.ellipse(x, y, a, b, 0, 0, 2 * Math.PI);
-  context.fillStyle = "rgb(0 114 227 / 0.25)";
+  context.fillStyle = color;
   context.fill();
+}
+
+function framedEllipse(context, x, y, a, b) {
+  ellipse(context, x, y, a, b, "rgb(0 114 227 / 0.25)");
   Object.assign(context, { strokeStyle: COLORS.latent, lineWidth: 2 });
   context.stroke();
 }
@@ -685,7 +755,7 @@ function magnified(context, size, scale, mu, radii, z) {
   context.clip();
   const x = left + side / 2,
     y = top + side * 0.45;
-  ellipse(context, x, y, radii[0] * zoom, radii[1] * zoom);
+  framedEllipse(context, x, y, radii[0] * zoom, radii[1] * zoom);
   dot(context, x + (z[0] - mu[0]) * zoom, y - (z[1] - mu[1]) * zoom, 4, COLORS.reconstruction);
   label(context, `× ${factor.toFixed(0)}`, left + 4, top + side - 8, "#333", { size: 11 });
   context.restore();

@@ -22,7 +22,7 @@ import traitlets
 from safetensors.torch import load_file
 from torch import nn
 
-VIEWS = ("", "surprise", "compare", "path")
+VIEWS = ("", "surprise", "compare", "traversal", "path")
 FOLDER = Path(__file__).resolve().parent
 FILES = (
     "playground_model.mjs",
@@ -30,7 +30,7 @@ FILES = (
     "playground_formulas.mjs",
     "playground.mjs",
 )
-ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh"}
+ACTIVATIONS = {nn.ReLU: "relu", nn.Tanh: "tanh", nn.SiLU: "silu"}
 KINDS = {
     model_classes.VAE: "VAE",
     model_classes.DenoisingAutoencoder: "DAE",
@@ -38,7 +38,7 @@ KINDS = {
 }
 N_CODES, N_MEAN = 300, 1000  # test images on the plane, and behind the mean loss
 SURPRISE_IMAGES, SURPRISE_SAMPLES = 500, 300  # images whose log p(x) is estimated, draws of z each
-PRIOR_LIMIT = 4.3  # how far the pictures of a VAE's codes reach
+PRIOR_LIMIT = 4.3  # how far the pictures of a VAE's codes reach, at least
 
 WEIGHTS = FOLDER / "weights"
 RECORD = WEIGHTS / "playground.json"
@@ -101,7 +101,8 @@ def digits(
     `images` [N, 784] are binary test images, float32, with labels [N]. A seeded sample of them
     lies on the latent plane, gives the mean loss, and 20 images to start from. `view` names the
     part that is open at first: "surprise" (log p(x) of the drawing among those of 500 test images),
-    "compare" (one image in all models), "path" (between two images) or "" (none). `surprise` says
+    "compare" (one image in all models), "traversal" (one unit moved), "path" (between two images)
+    or "" (none). `surprise` says
     whether the 500 are computed, about two seconds a VAE; by default if `view` is "surprise".
     Raises ValueError for another view, for images that are not binary, and for other models.
     """
@@ -208,16 +209,21 @@ def _seen_from_outside(model, x, digit):
     """The mean loss over x, the codes of a plane, their reach, and the units in order."""
     codes = model.code(x)
     loss = sum(model.loss_terms(x, torch.Generator().manual_seed(0))).mean().item()
-    points = (
-        [
-            [round(a, 2), round(b, 2), int(label)]
-            for (a, b), label in zip(codes[:N_CODES].tolist(), digit, strict=False)
-        ]
-        if model.latent_dim == 2
-        else []
-    )
-    limit = PRIOR_LIMIT if _is_vae(model) else float(1.05 * codes.abs().quantile(0.995))
+    points = _points(model, x[:N_CODES], digit) if model.latent_dim == 2 else []
+    limit = float(1.05 * codes.abs().quantile(0.995))
+    if _is_vae(model):
+        limit = max(limit, PRIOR_LIMIT)
     return {"mean": loss, "codes": points, "limit": limit, "order": _by_information(model, x)}
+
+
+def _points(model, x, digit):
+    """Each image on the plane: two coordinates, its digit, and of a VAE both sigmas."""
+    numbers = model.code(x)
+    if _is_vae(model):
+        mu, logvar = model.encode(x)
+        numbers = torch.cat([mu, torch.exp(logvar / 2)], dim=1)
+    rows = [[round(value, 2) for value in row] for row in numbers.tolist()]
+    return [[a, b, int(label), *sd] for (a, b, *sd), label in zip(rows, digit, strict=False)]
 
 
 def _by_information(model, x):
@@ -262,7 +268,9 @@ def _activation(model):
     kinds = {type(part) for part in [*model.encoder, *model.decoder]} - {nn.Linear}
     if len(kinds) != 1 or not kinds <= set(ACTIVATIONS):
         names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "none"
-        raise ValueError(f"The playground computes ReLU or Tanh in all hidden layers, not {names}.")
+        raise ValueError(
+            f"The playground computes ReLU, Tanh or SiLU in all hidden layers, not {names}."
+        )
     return kinds.pop()
 
 

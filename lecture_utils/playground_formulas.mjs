@@ -1,5 +1,5 @@
-// Explorers of the formulas: q(z|x) = N(x^2 + 2, x^4) of notebook 04, the KL of notebook 05. Each is a
-// few plain functions, two canvases, and sliders. tests/browser checks the functions against torch.
+// Explorers of the formulas: q(z|x) = N(x^2 + 2, x^4) of notebook 04, the KL of notebook 05. Each is
+// a few plain functions, two canvases, and sliders. tests/browser checks the functions against torch.
 import { gaussians, seeded, sum } from "./playground_model.mjs";
 import {
   COLORS,
@@ -70,7 +70,7 @@ const SAMPLES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
 const ESTIMATES = [-60, 90],
   X_LIMIT = 1.2;
 
-/** z = x^2 + 2 + x^2 epsilon, and for each epsilon one estimate of the gradient with each method. */
+/** z = x^2 + 2 + x^2 epsilon, and for each epsilon one estimate of the gradient by each method. */
 export function toyGradients(x, epsilon) {
   const z = epsilon.map(e => x * x + 2 + x * x * e);
   const trick = z.map((v, l) => 2 * v * (2 * x + 2 * x * epsilon[l])); // f'(z) dz/dx
@@ -107,7 +107,8 @@ export function reparameterization(el) {
     ]);
     return (
       `At x = ${signed(x, 2)}, from ${n} samples: ${signed(mean(trick), 1)} with the trick, ` +
-      `${score ? signed(mean(score), 1) : "undefined"} with the score function, ${signed(exact, 1)} exactly.`
+      `${score ? signed(mean(score), 1) : "undefined"} with the score function, ` +
+      `${signed(exact, 1)} exactly.`
     );
   });
 }
@@ -209,7 +210,7 @@ export const klIntegrand = (z, mu, sigma) =>
 
 export function kl(el) {
   const html = page(
-    slider("mu", "μ", -2.5, 2.5, 0.05, 1) + slider("sigma", "σ", 0.25, 2.5, 0.05, 0.5),
+    slider("mu", "μ", -2.5, 2.5, 0.01, 1) + slider("sigma", "σ", 0.1, 2.5, 0.01, 0.5),
     [
       ["left", "densities q and p above the integrand q log(q/p), whose area is the KL", 2],
       ["right", "the two terms of the KL and their sum in nats", 1],
@@ -227,19 +228,21 @@ export function kl(el) {
     ]);
     return (
       `q has mean ${signed(mu, 2)} and standard deviation ${sigma.toFixed(2)}. ` +
-      `KL: ${first.toFixed(2)} for the mean + ${spread.toFixed(2)} for the spread = ${(first + spread).toFixed(2)} nats.`
+      `KL: ${first.toFixed(2)} for the mean + ${spread.toFixed(2)} for the spread = ` +
+      `${(first + spread).toFixed(2)} nats.`
     );
   });
 }
 
 function drawAreas(canvas, mu, sigma) {
   const { context, width, height } = sheet(canvas),
-    z = range(-Z_LIMIT, Z_LIMIT, 401),
-    middle = height * 0.42;
+    z = range(-Z_LIMIT, Z_LIMIT, 801), // fine enough for the narrowest q
+    middle = height * 0.42,
+    peak = density(mu, mu, sigma) < 1.7 ? 1.7 : 4.2;
   const above = axes(context, [40, 26, width - 10, middle], {
     x: [-Z_LIMIT, Z_LIMIT],
-    y: [0, 1.7],
-    yTicks: [0, 1],
+    y: [0, peak],
+    yTicks: peak < 2 ? [0, 1] : [0, 2, 4],
     title: "densities",
   });
   line(
@@ -256,7 +259,7 @@ function drawAreas(canvas, mu, sigma) {
   label(context, "q = N(μ, σ²)", 48, 38, COLORS.latent);
   label(context, "p = N(0, 1), dashed", 48, 54, COLORS.prior);
   const values = z.map(v => klIntegrand(v, mu, sigma)),
-    top = [1.2, 3, 9].find(limit => Math.max(...values) < limit);
+    top = [1.2, 3, 9, 27].find(limit => Math.max(...values) < limit);
   const { X, Y } = axes(context, [40, middle + 26, width - 10, height - 32], {
     x: [-Z_LIMIT, Z_LIMIT],
     y: [-top / 3, top],

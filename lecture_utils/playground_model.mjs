@@ -3,7 +3,11 @@
 
 export const SIDE = 28,
   PIXELS = SIDE * SIDE;
-const ACTIVATIONS = { relu: v => (v > 0 ? v : 0), tanh: Math.tanh };
+const ACTIVATIONS = {
+  relu: v => (v > 0 ? v : 0),
+  tanh: Math.tanh,
+  silu: v => v / (1 + Math.exp(-v)),
+};
 
 // --- Weights ---
 

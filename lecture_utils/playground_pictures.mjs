@@ -33,12 +33,14 @@ const STYLE = `
 .panel { flex: 1 1 150px; min-width: 0; max-width: 250px; }
 .wide { flex: 3 1 300px; max-width: none; }
 .models { display: flex; flex-wrap: wrap; gap: 10px; align-items: end; }
-.models > div { flex: 1 1 100px; max-width: 150px; }
+.models > div { flex: 1 1 100px; max-width: 170px; }
+.models .small-plane { margin-bottom: 6px; }
 .models .note { min-height: 2.9em; }
 .caption { min-height: 1.45em; margin-bottom: 3px; font-size: 13px; }
 .note { font-size: 13px; margin: 3px 0 0; }
 canvas { display: block; box-sizing: border-box; width: 100%; background: #fff;
   border: 1px solid #767676; }
+img { max-width: 100%; height: auto; background: #fff; }
 .square { aspect-ratio: 1; }
 .pixels { image-rendering: pixelated; }
 .drag { touch-action: none; cursor: crosshair; user-select: none; -webkit-user-select: none; }
@@ -91,24 +93,24 @@ export function shell(el, html) {
   ])
     focusable.dataset.lmSuppressShortcuts = "true";
   el.append(host);
-  const on = (target, types, listener) =>
-    types
-      .split(" ")
-      .forEach(type => target.addEventListener(type, listener, { signal: leaving.signal }));
-  const $ = selector => root.querySelector(selector);
-  const whenLeft = action => leaving.signal.addEventListener("abort", action);
   return {
     host,
     root,
-    on,
-    $,
-    whenLeft,
+    $: selector => root.querySelector(selector),
+    ...listening(leaving.signal),
     leave() {
       leaving.abort();
       host.remove();
     },
   };
 }
+
+/** `on` adds listeners, `whenLeft` an action: both until `signal` ends their time. */
+export const listening = signal => ({
+  on: (target, types, listener) =>
+    types.split(" ").forEach(type => target.addEventListener(type, listener, { signal })),
+  whenLeft: action => signal.addEventListener("abort", action),
+});
 
 /** Give canvases as many pixels as the screen has, and call `redraw` when their size changes. */
 export function keepSharp({ whenLeft }, canvases, redraw) {
@@ -144,9 +146,10 @@ export function paint(canvas, ...digits) {
   const context = canvas.getContext("2d");
   digits.forEach((pixels, number) => {
     const image = context.createImageData(SIDE, SIDE);
-    for (let d = 0; d < pixels.length; d++) {
-      image.data.fill(255 * (1 - pixels[d]), 4 * d, 4 * d + 3);
-      image.data[4 * d + 3] = 255;
+    for (let d = 0, at = 0; d < pixels.length; d++, at += 4) {
+      const grey = 255 * (1 - pixels[d]);
+      image.data[at] = image.data[at + 1] = image.data[at + 2] = grey;
+      image.data[at + 3] = 255;
     }
     context.putImageData(image, SIDE * number, 0);
   });

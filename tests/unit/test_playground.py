@@ -46,7 +46,9 @@ def through(layers, start, activation, x):
 
 
 @pytest.mark.parametrize(
-    ("hidden", "activation"), [((30,), nn.ReLU), ((20, 10, 15), nn.Tanh)], ids=["relu", "tanh"]
+    ("hidden", "activation"),
+    [((30,), nn.ReLU), ((20, 10, 15), nn.Tanh), ((25, 8), nn.SiLU)],
+    ids=["relu", "tanh", "silu"],
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_packed_layers_compute_what_the_model_does_with_the_centring_folded_in(
@@ -102,6 +104,17 @@ def test_what_lies_round_the_weights_can_be_sent_as_json_and_fits_the_model():
     flat = playground.packed(centred(models.Autoencoder, latent_dim=2), IMAGES, LABELS)["about"]
     assert flat["surprise"] == []  # an AE has no p(x)
     assert max(abs(v) for point in flat["codes"] for v in point[:2]) < 1.5 * flat["limit"]
+    assert {len(point) for point in flat["codes"]} == {3}
+
+
+def test_a_vaes_plane_tells_mean_and_sigma_of_each_image():
+    model = centred(latent_dim=2, hidden=(10,))
+    points = torch.tensor(playground.packed(model, IMAGES, LABELS, False)["about"]["codes"])
+    rows = torch.randperm(N, generator=torch.Generator().manual_seed(0))
+    mu, logvar = model.encode(IMAGES[rows])
+    assert torch.equal(points[:, 2].long(), LABELS[rows])
+    torch.testing.assert_close(points[:, :2], mu.detach(), rtol=0, atol=0.0051)
+    torch.testing.assert_close(points[:, 3:], torch.exp(logvar / 2).detach(), rtol=0, atol=0.0051)
 
 
 def test_units_come_by_information():
