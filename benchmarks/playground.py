@@ -1,25 +1,57 @@
 """Train the models of the web edition's playground, and round their weights to 16 bits.
 
-usage: python benchmarks/playground.py      (about eight minutes on one core)
+usage: python benchmarks/playground.py [models] [beta]      (about ten minutes on one core)
 
-The VAE with 2 dimensions, which readers meet first, learns slowest and is trained longest.
+models: the VAE with 2 dimensions, which readers meet first, learns slowest and is trained longest.
 Writes lecture_utils/weights/playground_*.safetensors and playground.json, their record: epochs,
 training loss, distance to the model with 32 bits, and log p(x) of 500 test images, all in nats.
+
+beta: the explorer of notebook 03 needs seven models. Trains them as the notebook does, and writes
+a picture of each, book/pictures/beta_*.webp, with the words to them, beta.json.
 """
 
 import json
+import sys
+from pathlib import Path
 
 from lecture_utils import data, playground, training
+from lecture_utils.explorers import plane, shell
 
 import torch
+import two_terms
 from safetensors.torch import save_file
 
 EPOCHS = {"vae_2": 60, "vae_20": 20, "ae_2": 20, "dae_2": 20}
+PICTURES = Path(__file__).resolve().parents[1] / "book" / "pictures"
 
 
 def main():
+    wanted = sys.argv[1:] or ["models", "beta"]
     mnist = data.load_mnist()
     binary_test = data.binary_test_set(mnist)
+    if "models" in wanted:
+        train_models(mnist, binary_test)
+    if "beta" in wanted:
+        picture_beta(mnist, binary_test)
+
+
+def picture_beta(mnist, binary_test):
+    models = {
+        "∞" if beta == float("inf") else f"{beta:g}": two_terms.beta_vae(
+            mnist.train_images, beta, seed=0
+        )
+        for beta in two_terms.BETAS
+    }
+    draw = plane.BetaPicture(models, binary_test, mnist.test_labels).draw
+    table = shell.tabulated(draw, {"beta": list(models)}, colors=128)
+    control = {"label": "beta", "options": list(models), "first": "1"}
+    PICTURES.mkdir(exist_ok=True)
+    table = shell.write_table(PICTURES, "beta", table, [control])
+    text = json.dumps(table, indent=1, ensure_ascii=False)
+    (PICTURES / "beta.json").write_text(text + "\n", encoding="utf-8")
+
+
+def train_models(mnist, binary_test):
     record = {}
     playground.WEIGHTS.mkdir(exist_ok=True)
     for name, (file, kind, latent_dim) in playground.SHIPPED.items():

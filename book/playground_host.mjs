@@ -1,6 +1,6 @@
 // The web edition's host: it fills the places that the pages leave for the playground. The pages'
 // scripts are classic ones, since modules do not load over file://. CONTENT comes from
-// playground_pages.py, `show` and `bytesOf` from lecture_utils/playground*.mjs.
+// playground_pages.py; `show`, `bytesOf`, `shell` from lecture_utils/playground*.mjs.
 
 const folder = document.currentScript.src.replace(/[^/]*$/, "");
 const known = {},
@@ -25,11 +25,49 @@ const load = file =>
 
 const models = CONTENT.models.map(({ name, file }) => ({ name, load: () => load(file) }));
 
+// --- Explorers that compute in Python: their pictures were made with the pages ---
+
+const listOf = ({ label, options }) =>
+  `<label>${label} <select class="control">` +
+  options.map(text => `<option>${text}</option>`).join("") +
+  `</select><output hidden></output></label>`;
+
+const sliderOf = ({ label, options, first }) =>
+  `<label>${label} <input type="range" class="control" min="0" step="1"
+    max="${options.length - 1}" value="${options.indexOf(first ?? options[0])}">
+    <output></output></label>`;
+
+/** The same controls as in JupyterLab, above a picture out of the table `name` and its words. */
+function showTable(el, name) {
+  const { controls, size, words } = CONTENT.tables[name];
+  const html = controls.map(each => (each.isList ? listOf : sliderOf)(each)).join("");
+  const { root, $, on } = shell(
+    el,
+    `<div class="controls">${html}</div><img alt="" width="${size[0]}" height="${size[1]}">
+    <p class="words" aria-live="polite"></p>`,
+  );
+  const inputs = [...root.querySelectorAll(".control")];
+  const redraw = () => {
+    const places = inputs.map(input => input.selectedIndex ?? Number(input.value));
+    inputs.forEach((input, i) => {
+      const text = controls[i].options[places[i]];
+      input.nextElementSibling.textContent = text;
+      if (!controls[i].isList) input.ariaValueText = text; // else the value would be its place
+    });
+    const place = places.join("_");
+    $("img").src = `${folder}${name}_${place}.webp`;
+    $("img").alt = $(".words").textContent = words[place];
+  };
+  inputs.forEach(input => on(input, "input", redraw));
+  redraw();
+}
+
 function start() {
   for (const place of document.querySelectorAll(".vae-playground")) {
     const { view, model } = place.dataset;
     place.replaceChildren();
-    show(place, { view, model, models, images: CONTENT.images });
+    if (view in CONTENT.tables) showTable(place, view);
+    else show(place, { view, model, models, images: CONTENT.images });
   }
 }
 

@@ -1,22 +1,28 @@
-"""Sphinx extension: the playground on the pages of the web edition, over http and from files alike.
+"""Sphinx extension: what moves in JupyterLab moves on the pages too, over http and from files.
 
-A cell that shows the playground in JupyterLab gets a place for it here, which a script fills. The
+A cell that shows the playground or an explorer gets a place for it, which a script fills. The
 models are not the notebook's own, which the reader has not trained, but those in
 lecture_utils/weights. Only the pages with such a place load the script, and it loads a model
-(1.7 MB) when the model is looked at.
+(1.7 MB) when the model is looked at. What computes in Python is a table of pictures: EM's is made
+with the pages, that of beta, which takes seven trainings, lies in `pictures/`
+(``benchmarks/playground.py`` makes it).
 """
 
 import base64
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 
 from lecture_utils import data, playground
+from lecture_utils.explorers import em, shell
+from lecture_utils.toy_data import planar_digits
 
 from docutils import nodes
 
 HOST = Path(__file__).with_name("playground_host.mjs")
+PICTURES = Path(__file__).with_name("pictures")
 SCRIPT = "playground.js"
 CALL = re.compile(r"\bplayground\.(digits|reparameterization|kl)\(")
 VIEW = re.compile(r"""\bview=["'](\w*)["']""")
@@ -29,15 +35,23 @@ EXPLORERS = {
     "interpolation_explorer": ("path", "VAE, 20 dimensions"),
     "noise_explorer": ("compare", "DAE, 2 dimensions"),
     "decoders_explorer": ("compare", "AE, 2 dimensions"),
+    "em_explorer": ("em", ""),
+    "beta_explorer": ("beta", ""),
 }
 EXPLORER = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
 PLACE = (
     '<div class="vae-playground" data-view="{}" data-model="{}">'
     "<noscript>The playground needs JavaScript.</noscript></div>"
 )
-STANDS_IN = (
+TRAINED = (
     "On this page the models are trained already; in JupyterLab they are those of the notebook."
 )
+STANDS_IN = {
+    "em": "On this page some of the steps are pictures; JupyterLab computes all of them.",
+    "beta": "On this page each model is a picture, trained once as the notebook trains it.",
+    "kl": "",
+    "reparameterization": "",
+}
 
 
 def shown(source: str) -> tuple[str, str] | None:
@@ -61,8 +75,8 @@ def leave_places(_app, doctree):
     for cell in cells:
         if (found := shown(cell.astext())) is not None:
             cell += nodes.raw("", PLACE.format(*map(html.escape, found)), format="html")
-            if found[0] not in ("reparameterization", "kl"):
-                cell += nodes.container("", nodes.paragraph("", STANDS_IN), classes=["no-kernel"])
+            if text := STANDS_IN.get(found[0], TRAINED):
+                cell += nodes.container("", nodes.paragraph("", text), classes=["no-kernel"])
 
 
 def write_scripts(app):
@@ -72,7 +86,14 @@ def write_scripts(app):
     mnist = data.load_mnist()
     images, labels = data.binary_test_set(mnist), mnist.test_labels
     models = [{"name": name, "file": file} for name, (file, *_) in playground.SHIPPED.items()]
-    content = {"models": models, "images": playground.take_from(images, labels)}
+    content = {
+        "models": models,
+        "images": playground.take_from(images, labels),
+        "tables": {
+            **{name: write_table(folder, name, *table) for name, table in tables(mnist).items()},
+            "beta": copy_beta(folder),
+        },
+    }
     program = (
         f"(() => {{\n{playground.script()}\nconst CONTENT = {json.dumps(content)};\n"
         f"{HOST.read_text(encoding='utf-8')}}})();\n"
@@ -86,6 +107,35 @@ def write_scripts(app):
         script = f"vaePlaygroundArrived(...{arguments});\n"
         (folder / f"playground_{model['file']}.js").write_text(script, encoding="utf-8")
     app.config.html_static_path.append(str(folder))
+
+
+def tables(mnist):
+    """The explorers whose pictures are made with the pages, each within 200 pictures and 1 MB.
+
+    For each its `draw`, the values of its parameters, and the labels and first values of controls.
+    """
+    plane = planar_digits(mnist, digits=(0, 1, 2))
+    steps = [*range(11), 12, 15, 20, 25, 30, 40, 50, 60, 80, 100]
+    return {
+        "em": (
+            em.em_drawing(plane.train_points.double(), plane.train_labels),
+            {"start": list(em.STARTS), "step": steps},
+            [{"label": "start", "isList": True}, {"label": "EM step"}],
+        ),
+    }
+
+
+def write_table(folder, name, draw, options, controls):
+    """Write the pictures of an explorer, and return its table without them."""
+    controls = [each | {"options": values} for each, values in zip(controls, options.values())]
+    return shell.write_table(folder, name, shell.tabulated(draw, options), controls)
+
+
+def copy_beta(folder):
+    """Copy the pictures of notebook 03's explorer, and return the table without them."""
+    for picture in PICTURES.glob("beta_*.webp"):
+        shutil.copy(picture, folder)
+    return json.loads((PICTURES / "beta.json").read_text(encoding="utf-8"))
 
 
 def load_where_it_stands(app, _page, _template, context, _doctree):

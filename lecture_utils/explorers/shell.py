@@ -7,6 +7,8 @@ import contextlib
 import html
 import io
 from collections.abc import Callable
+from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import ipywidgets
@@ -14,6 +16,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 
 class Frame(NamedTuple):
@@ -53,6 +56,42 @@ def explorer(draw: Callable[..., Frame], controls: dict[str, ipywidgets.Widget])
         control.observe(update, names="value")
     update()
     return ipywidgets.VBox([*controls.values(), picture, words])
+
+
+def tabulated(
+    draw: Callable[..., Frame], options: dict[str, list], colors: int = 24
+) -> dict[tuple[int, ...], tuple[bytes, str]]:
+    """Return ``draw(**values)`` for every choice of one of the `options` of each parameter.
+
+    The web edition, which has no kernel, shows these pictures instead. A key holds the place of
+    each value in its list; the picture is a WebP of `colors` colours, a tenth of the PNG's size.
+    Raises ValueError for more than 200 choices.
+    """
+    places = list(product(*(range(len(values)) for values in options.values())))
+    if len(places) > 200:
+        raise ValueError(f"There are {len(places)} choices, too many for a table: at most 200.")
+    table = {}
+    for place in places:
+        chosen = {name: values[i] for (name, values), i in zip(options.items(), place)}
+        frame = draw(**chosen)
+        picture = Image.open(io.BytesIO(frame.png)).convert("RGB").quantize(colors, dither=0)
+        file = io.BytesIO()
+        picture.convert("RGB").save(file, "webp", lossless=True)
+        table[place] = file.getvalue(), frame.words
+    return table
+
+
+def write_table(folder: Path, name: str, table: dict, controls: list[dict]) -> dict:
+    """Write the pictures of a table of `tabulated` into a folder; return the rest for the page."""
+    for place, (picture, _) in table.items():
+        (folder / f"{name}_{_key(place)}.webp").write_bytes(picture)
+    size = Image.open(io.BytesIO(next(iter(table.values()))[0])).size
+    words = {_key(place): words for place, (_, words) in table.items()}
+    return {"controls": controls, "size": size, "words": words}
+
+
+def _key(place):
+    return "_".join(map(str, place))
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def page(path, pages):
     return pages[path.relative_to(ROOT).with_suffix(".html").as_posix()]
 
 
-MOVES = r"(?<!em)(?<!beta)_explorer\(|\bplayground\.(digits|reparameterization|kl)\("
+MOVES = r"_explorer\(|\bplayground\.(digits|reparameterization|kl)\("
 
 
 def cells(path, kind, tag=None):
@@ -229,12 +229,7 @@ def test_tagged_cells_are_folded(path, page):
 
 @EVERY_NOTEBOOK
 def test_what_moves_in_jupyterlab_moves_here_too_behind_a_figure(path, page):
-    moving = [
-        cell
-        for cell in cells(path, "code")
-        # Those of EM and of beta compute in Python, and stand behind a static figure only.
-        if re.search(MOVES, cell.source)
-    ]
+    moving = [cell for cell in cells(path, "code") if re.search(MOVES, cell.source)]
     places = page.select("article .cell .vae-playground")
     assert len(places) == len(moving)
     assert all(place.find_previous("img") for place in places)
