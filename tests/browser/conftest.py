@@ -2,8 +2,11 @@
 browser tests.
 """
 
+import functools
+import http.server
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,22 @@ def browser(browser_path):
     """A headless browser (playwright.sync_api.Browser) that reaches the loopback address only."""
     with lab.headless(browser_path) as browser:
         yield browser
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    """The address of a local server of the web edition."""
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=site)
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,11 @@ RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on
 READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
 
 
+def leaves_the_machine(url: str) -> bool:
+    """Whether a request goes further than this machine, which nothing on a page may."""
+    return not re.match(r"((http|ws)://(127\.0\.0\.1|localhost)[:/]|file:|data:|blob:|about:)", url)
+
+
 class Server(NamedTuple):
     url: str
     token: str

@@ -2,10 +2,8 @@
 
 import base64
 import functools
-import http.server
 import re
 import statistics
-import threading
 
 from lecture_utils import data, models, objectives, playground
 from lecture_utils.explorers import toy
@@ -71,6 +69,9 @@ def untrained(kind, **options):
 OTHERS = {  # what a student may have built
     "tanh, two layers": functools.partial(
         untrained, models.VAE, latent_dim=5, hidden=(200, 100), activation=nn.Tanh
+    ),
+    "silu, notebook 03": functools.partial(
+        untrained, models.VAE, latent_dim=2, hidden=(128, 32), activation=nn.SiLU
     ),
     "relu, three layers": functools.partial(
         untrained, models.VAE, latent_dim=1, hidden=(60, 50, 40)
@@ -191,7 +192,7 @@ def test_the_gradients_of_04_are_those_of_the_package(script_page, x):
     assert script_page.evaluate("P.toyGradients(0, [1]).score") is None
 
 
-@pytest.mark.parametrize(("mu", "sigma"), [(0, 1), (1, 0.5), (-2.5, 2.5)])
+@pytest.mark.parametrize(("mu", "sigma"), [(0, 1), (1, 0.5), (-2.5, 2.5), (0, 0.1)])
 def test_the_kl_of_05_is_that_of_the_package_and_the_area(script_page, mu, sigma):
     ours = script_page.evaluate("([m, s]) => P.klTerms(m, s)", [mu, sigma])
     assert (ours["mean"], ours["spread"]) == pytest.approx(toy.kl_terms(mu, sigma))
@@ -212,26 +213,31 @@ RESULT = "document.querySelector('.vae-playground-shell').playground.result"
 @pytest.fixture
 def mounted(browser, test_set):
     """A page with the playground of the 2-D VAE and of the AE."""
+    page = a_page_with(browser, test_set, ["VAE, 2 dimensions", "AE, 2 dimensions"])
+    yield page
+    page.close()
+
+
+def a_page_with(browser, test_set, names, view=""):
     page = browser.new_page(viewport=LAPTOP)
     page.add_script_tag(
         content=f"(() => {{ {playground.script()}; globalThis.P = {{{EXPOSED}}}; }})()"
     )
     sent = []
-    for name in ("VAE, 2 dimensions", "AE, 2 dimensions"):
+    for name in names:
         packed = playground.shipped_and_packed(name, *test_set)
         weights = base64.b64encode(packed["weights"]).decode()
         sent.append({"name": name, "about": packed["about"], "weights": weights})
     page.evaluate(
-        """([sent, images]) => {
+        """([sent, images, view]) => {
           const models = sent.map(each => ({...each, weights: P.bytesOf(each.weights)}));
-          globalThis.content = {models, images, view: ""};
+          globalThis.content = {models, images, view};
           P.show(document.body, content);
         }""",
-        [sent, playground.take_from(*test_set)],
+        [sent, playground.take_from(*test_set), view],
     )
     page.wait_for_selector("[data-ready]")
-    yield page
-    page.close()
+    return page
 
 
 def test_an_update_takes_at_most_four_milliseconds(mounted):
@@ -254,6 +260,38 @@ def test_an_update_takes_at_most_four_milliseconds(mounted):
     medians = [statistics.median(times) for times in rounds]
     print("medians of an update in ms:", medians)
     assert min(medians) <= 4  # of five rounds, since other processes may hold the processor
+
+
+FRAMES = """async canvas => {
+  const {playground} = document.querySelector('.vae-playground-shell'), work = [];
+  const box = canvas.getBoundingClientRect(), next = () => new Promise(requestAnimationFrame);
+  const send = (kind, i) => canvas.dispatchEvent(new PointerEvent(kind, {
+    pointerId: 1, clientX: box.left + box.width * (0.5 + 0.3 * Math.sin(i / 9)),
+    clientY: box.top + box.height * (0.5 + 0.3 * Math.cos(i / 9)), bubbles: true}));
+  canvas.setPointerCapture = () => {};  // the pointer is made up
+  send('pointerdown', 0);
+  for (let i = 1; i <= 60; i++) {
+    send('pointermove', i);
+    await next();
+    work.push(playground.result.total);
+  }
+  send('pointerup', 60);
+  return work;
+}"""
+
+
+@pytest.mark.parametrize("canvas", ["canvas.pad", "canvas.plane"])
+def test_dragging_leaves_time_for_sixty_frames_a_second(mounted, canvas):
+    # All that the page's thread does in a frame, by its own counter; others may hold the processor.
+    rounds, ours = [], []
+    for _ in range(5):
+        before = measured(mounted)
+        ours.append(statistics.median(mounted.locator(canvas).evaluate(FRAMES)))
+        after = measured(mounted)
+        rounds.append(1000 * (after["TaskDuration"] - before["TaskDuration"]) / 60)
+    print(f"{canvas}: ms a frame {[round(ms, 1) for ms in rounds]}, ours {ours}")
+    assert min(ours) <= 4
+    assert min(rounds) < 1000 / 60
 
 
 MEMORY = """async () => {
@@ -393,6 +431,35 @@ def test_one_image_in_several_models_and_the_way_between_two(mounted):
     expect(mounted.locator(".surprise-words")).to_contain_text("no p(x)")
 
 
+def test_one_unit_is_moved_and_shown_from_end_to_end(browser, test_set):
+    page = a_page_with(browser, test_set, ["VAE, 20 dimensions"], "traversal")
+    caption = page.locator(".traversal-caption")
+    expect(caption).to_contain_text("unit")
+    picture = "document.querySelector('.vae-playground-shell').shadowRoot.querySelector('.strip')"
+    before = page.evaluate(f"{picture}.toDataURL()")
+    first = caption.inner_text()
+    page.locator("canvas.units").focus()
+    page.keyboard.press("ArrowDown")
+    expect(caption).not_to_have_text(first)
+    assert page.evaluate(f"{picture}.toDataURL()") != before
+    page.close()
+
+
+def test_each_plane_can_be_dragged_and_all_of_two_dimensions_decode_the_same_z(mounted):
+    mounted.locator("details.compare summary").click()
+    mounted.wait_for_function(f"() => {RESULT}.compared?.length === 2")
+    planes = mounted.locator("canvas.small-plane")
+    expect(planes).to_have_count(2)
+    planes.nth(1).scroll_into_view_if_needed()
+    box = planes.nth(1).bounding_box()
+    mounted.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"])
+    expect(words(mounted)).to_contain_text("chosen by hand")
+    limit = mounted.evaluate("content.models[1].about.limit")  # the AE's plane has its own scale
+    z = mounted.evaluate(f"[...{RESULT}.z]")
+    assert z == pytest.approx([limit / 2, limit / 2], rel=0.05)
+    assert mounted.evaluate("content.models[0].about.limit") < 0.9 * limit
+
+
 def test_noise_is_more_surprising_than_every_test_image(mounted):
     mounted.locator("details.surprise summary").click()
     said = mounted.locator(".surprise-words")
@@ -402,21 +469,6 @@ def test_noise_is_more_surprising_than_every_test_image(mounted):
 
 
 # --- The web edition ---
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=site)
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
 
 
 @pytest.fixture
@@ -437,9 +489,11 @@ def visit(browser):
         return page
 
     yield visit
+    asked = [url for context in contexts for page in context.pages for url in page.requests]
     for context in contexts:
         context.close()
     assert not failures
+    assert asked and not [url for url in asked if lab.leaves_the_machine(url)]
 
 
 def models_asked_for(page):
@@ -479,6 +533,30 @@ def test_only_pages_that_show_it_load_it_and_formulas_load_no_model(address, vis
     assert not [url for url in plain.requests if "playground" in url]
     assert [url for url in formula.requests if "playground.js" in url]
     assert models_asked_for(formula) == set()
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+@pytest.mark.parametrize(
+    ("name", "control", "said"),
+    [("02_latent_variables", "EM step", "Step 1:"), ("03_vae_objective", "beta", "beta = 2:")],
+)
+def test_an_explorer_that_computes_in_python_moves_from_its_table(
+    address, site, visit, scheme, name, control, said
+):
+    page = visit((address if scheme == "http" else f"{site.as_uri()}/") + f"notebooks/{name}.html")
+    place = page.locator(".vae-playground").filter(has=page.locator("img"))
+    slider = place.get_by_label(control)
+    slider.focus()
+    before = place.locator("img").get_attribute("src")
+    page.keyboard.press("ArrowRight")
+    expect(place.locator(".words")).to_contain_text(said)
+    assert place.locator("img").get_attribute("src") != before
+    assert place.locator("img").evaluate("async img => { await img.decode(); return img.width }")
+    assert place.locator("img").get_attribute("alt") == place.locator(".words").inner_text()
+    assert models_asked_for(page) == set()
+    for table in ("em", "beta"):
+        sizes = [file.stat().st_size for file in (site / "_static").glob(f"{table}_*.webp")]
+        assert 0 < len(sizes) <= 200 and sum(sizes) < 1e6
 
 
 @pytest.mark.parametrize(
