@@ -54,8 +54,9 @@ $(LOWEST)/installed: pyproject.toml tools/lowest_versions.py
 	$(LOWEST)/bin/python -m pip install --constraint $(LOWEST)/constraints.txt --editable '.[test,tutorial,book]'
 	@touch $@
 
+# It opens on the page that says where to begin.
 lab: $(VENV)/installed
-	$(BIN)/jupyter lab --notebook-dir=notebooks --ip=127.0.0.1 $(AS_ROOT)
+	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/start.ipynb --ip=127.0.0.1 $(AS_ROOT)
 
 # Two workers; the tests of a file, and the cells of a notebook, stay together on one of them.
 PYTEST = -m pytest -n 2 --dist loadscope --no-loadscope-reorder
@@ -67,7 +68,9 @@ check: $(VENV)/installed-test
 test: check
 	$(BIN)/python $(PYTEST) --nbval -m 'not quick and not matrix'
 
+# Chromium by Playwright, Firefox by puppeteer-core, which needs npm. Without npm Firefox is left out.
 test-browser: $(VENV)/installed-test
+	@if command -v npm > /dev/null; then npm install --silent --no-audit --no-fund --prefix build/node puppeteer-core@24; fi
 	$(BIN)/python $(PYTEST) -m '' tests/browser
 
 test-answers: $(VENV)/installed-test

@@ -84,7 +84,7 @@ def pytest_xdist_make_scheduler(config, log):
 def share_of_a_worker(nodeid):
     """What must run on one worker: a notebook, a file, a visit, all that needs the built pages."""
     file, _, test = nodeid.partition("::")
-    if file.endswith(("test_book.py", "browser/test_playground.py")):
+    if file.endswith(("test_book.py", "browser/test_playground.py", "browser/test_firefox.py")):
         return "the web edition, which is built once"
     if file.endswith("test_notebooks_in_jupyterlab.py") and "[" in test:
         return "a visit to " + test.split("[")[1].split("]")[0].split("-")[0]
