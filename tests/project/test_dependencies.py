@@ -35,6 +35,15 @@ def test_conda_environment_lists_the_same_dependencies_as_pyproject():
     }
 
 
+def test_binder_installs_what_the_package_needs():
+    text = (ROOT / "binder" / "environment.yml").read_text(encoding="utf-8")
+    wanted = {
+        re.sub(r"^[A-Za-z0-9_-]+", lambda name: CONDA_NAME.get(name[0], name[0]), requirement)
+        for requirement in PYPROJECT["project"]["dependencies"]
+    }
+    assert wanted <= set(yaml.safe_load(text)["dependencies"])
+
+
 def test_conda_environment_installs_the_package_editable_and_what_conda_lacks_with_pip():
     assert {"pip": ["--editable .", *PIP_ONLY]} in ENVIRONMENT["dependencies"]
 
