@@ -627,10 +627,14 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll_the_page(address, visit):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, LAPTOP], ids=["phone", "laptop"])
-@pytest.mark.parametrize("name", [FIRST, "notebooks/05_kl_term.html"], ids=["digits", "formula"])
+@pytest.mark.parametrize(
+    "name",
+    [FIRST, "notebooks/05_kl_term.html", "notebooks/02_latent_variables.html"],
+    ids=["digits", "formula", "table"],
+)
 def test_axe_finds_no_violation(address, visit, name, size, scheme):
     page = visit(address + name, viewport=size, color_scheme=scheme)
-    page.wait_for_selector(".vae-playground-shell canvas")
+    page.wait_for_selector(".vae-playground-shell :is(canvas, img)")
     for summary in page.locator(".vae-playground summary").all():
         summary.click()
     page.wait_for_timeout(600)
