@@ -283,15 +283,21 @@ FRAMES = """async canvas => {
 @pytest.mark.parametrize("canvas", ["canvas.pad", "canvas.plane"])
 def test_dragging_leaves_time_for_sixty_frames_a_second(mounted, canvas):
     # All that the page's thread does in a frame, by its own counter; others may hold the processor.
+    session = mounted.context.new_cdp_session(mounted)
+    session.send("Performance.enable")
+
+    def busy():
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
     rounds, ours = [], []
     for _ in range(5):
-        before = measured(mounted)
+        before = busy()
         ours.append(statistics.median(mounted.locator(canvas).evaluate(FRAMES)))
-        after = measured(mounted)
-        rounds.append(1000 * (after["TaskDuration"] - before["TaskDuration"]) / 60)
+        rounds.append(1000 * (busy() - before) / 60)
     print(f"{canvas}: ms a frame {[round(ms, 1) for ms in rounds]}, ours {ours}")
     assert min(ours) <= 4
-    assert min(rounds) < 1000 / 60
+    assert 0.1 < min(rounds) < 1000 / 60
 
 
 MEMORY = """async () => {
