@@ -46,6 +46,7 @@ import { kl, reparameterization } from "./playground_formulas.mjs";
 const CIRCLE = Math.sqrt(-2 * Math.log(0.05)); // radius of the circle that holds 95 % of N(0, I)
 const REST = 250; // milliseconds without a change after which what takes longer is done
 const SLICE = 6; // milliseconds that importance weighting may hold the page
+const NEAR = 0.25; // pixels: nearer points of a stroke are left out
 const PATH = 11; // digits on the path between two images
 const TRAVERSAL = Array.from({ length: 13 }, (_, i) => (i - 6) / 2); // values of one unit
 const NATS = 400; // right end of the bar of nats
@@ -436,7 +437,10 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     $(".source").value = "";
     state.z = FROM_Q;
     if (isNew) state.strokes.push([]);
-    state.strokes.at(-1).push(point);
+    const stroke = state.strokes.at(-1),
+      [x, y] = stroke.at(-1) ?? [-1, -1];
+    if ((point[0] - x) ** 2 + (point[1] - y) ** 2 < NEAR ** 2) return;
+    stroke.push(point);
     changed();
   }
 
@@ -639,26 +643,15 @@ function drawPad(canvas, { strokes, fixed, pen, penDown }, hasFocus) {
   const { context, width } = sheet(canvas),
     unit = width / SIDE;
   context.scale(unit, unit);
+  context.beginPath();
   for (let i = 1; i < SIDE; i++) {
-    line(
-      context,
-      [
-        [i, 0],
-        [i, SIDE],
-      ],
-      "#e5e5e5",
-      { width: 0.5 / unit },
-    );
-    line(
-      context,
-      [
-        [0, i],
-        [SIDE, i],
-      ],
-      "#e5e5e5",
-      { width: 0.5 / unit },
-    );
+    context.moveTo(i, 0);
+    context.lineTo(i, SIDE);
+    context.moveTo(0, i);
+    context.lineTo(SIDE, i);
   }
+  Object.assign(context, { strokeStyle: "#e5e5e5", lineWidth: 0.5 / unit });
+  context.stroke();
   context.fillStyle = "#ccc";
   fixed?.forEach((on, d) => {
     if (on) context.fillRect(d % SIDE, Math.floor(d / SIDE), 1, 1);

@@ -192,7 +192,9 @@ function inkLine(grey, [ax, ay], [bx, by]) {
       const px = column + 0.5 - ax,
         py = row + 0.5 - ay;
       const t = length2 ? Math.min(1, Math.max(0, (px * dx + py * dy) / length2)) : 0;
-      const covered = Math.min(1, reach - Math.hypot(px - t * dx, py - t * dy));
+      const x = px - t * dx,
+        y = py - t * dy,
+        covered = Math.min(1, reach - Math.sqrt(x * x + y * y)); // Math.hypot is far slower
       const d = row * SIDE + column;
       grey[d] = Math.max(grey[d], covered);
     }
