@@ -5,6 +5,7 @@ because the weights that would make it nats are left out.
 """
 
 import math
+from collections.abc import Iterator
 
 from lecture_utils.objectives import gaussian_kl, reparameterize
 from lecture_utils.training import (
@@ -131,16 +132,108 @@ class Denoiser(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Return n draws z_0, [n, J]: from z_T ~ N(0, I) down the learned chain (Ho et al. 2020,
-        algorithm 2)."""
-        device = self.layers[0].weight.device
-        z = torch.randn(n, self.latent_dim, generator=generator, device=device)
-        for t in range(self.schedule.n_steps, 0, -1):
-            z = self.schedule.reverse_mean(z, self(z, torch.full((n,), t, device=device)), t)
-            if t > 1:
-                noise = torch.randn(z.shape, generator=generator, device=device)
-                z = z + math.sqrt(self.schedule.beta[t].item()) * noise
-        return z
+        """Return n draws z_0, [n, J], down the learned chain (`reverse_chain`)."""
+        *_, z0 = reverse_chain(self, n, generator, self.layers[0].weight.device)
+        return z0
+
+
+class MixtureDenoiser:
+    """The perfect denoiser of data from a mixture of Gaussians, E[epsilon | z_t], exactly.
+
+    Noise added to a mixture gives a mixture: q(z_t) = sum_k w_k N(sqrt(alpha_bar_t) m_k,
+    alpha_bar_t S_k + (1 - alpha_bar_t) I). So log q(z_t) and its gradient, the score, are closed
+    forms, and Tweedie's formula (Efron 2011) turns the score into the best guess of the noise. It
+    is called like a `Denoiser`, and stands in for one wherever a perfect one is needed.
+    """
+
+    def __init__(
+        self,
+        weights: torch.Tensor,
+        means: torch.Tensor,
+        covariances: torch.Tensor,
+        schedule: NoiseSchedule | None = None,
+    ):
+        """`weights` [K] add up to 1, `means` are [K, J], `covariances` [K, J, J]; all are kept in
+        float64. Raises ValueError for other shapes."""
+        weights, means, covariances = (
+            torch.as_tensor(part, dtype=torch.float64) for part in (weights, means, covariances)
+        )
+        K, J = means.shape if means.dim() == 2 else (0, 0)
+        if weights.shape != (K,) or covariances.shape != (K, J, J) or K == 0:
+            raise ValueError(
+                f"weights, means and covariances have shapes {list(weights.shape)}, "
+                f"{list(means.shape)} and {list(covariances.shape)}, expected [K], [K, J] and "
+                "[K, J, J]. A fitted GaussianMixture has all three with covariance_type='full'."
+            )
+        self.latent_dim, self.schedule = J, schedule or NoiseSchedule()
+        self.log_weights, self.means = weights.log(), means
+        self.variances, self.axes = torch.linalg.eigh(covariances)  # [K, J], and [K, J, J]
+
+    @classmethod
+    def of(cls, mixture, schedule: NoiseSchedule | None = None) -> "MixtureDenoiser":
+        """Return that of a fitted `sklearn.mixture.GaussianMixture` with full covariances."""
+        return cls(mixture.weights_, mixture.means_, mixture.covariances_, schedule)
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Return n draws from the mixture itself, without a chain, float32 [n, J]."""
+        k = torch.multinomial(self.log_weights.exp(), n, replacement=True, generator=generator)
+        along = torch.randn(n, self.latent_dim, generator=generator, dtype=torch.float64)
+        along = self.variances[k].sqrt() * along
+        return (self.means[k] + torch.einsum("nj,nij->ni", along, self.axes[k])).float()
+
+    def _by_component(self, zt, t):
+        """Per component, in its principal axes: log w_k + log N(z_t), and (z_t - mean) / variance.
+
+        [B, K] and [B, K, J], float64.
+        """
+        bar = self.schedule.alpha_bar[t.cpu()][:, None, None]
+        apart = zt.double().cpu()[:, None] - bar.sqrt() * self.means
+        variances = bar * self.variances + 1 - bar  # [B, K, J]
+        apart = torch.einsum("bkj,kji->bki", apart, self.axes)
+        log_density = -0.5 * (apart**2 / variances + torch.log(2 * math.pi * variances)).sum(dim=2)
+        return self.log_weights + log_density, apart / variances
+
+    def log_density(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Return log q(z_t) in nats, float64 [B], for z_t [B, J] and times t, int64 [B] in 0 ...
+        T."""
+        return torch.logsumexp(self._by_component(zt, t)[0], dim=1)
+
+    def score(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of log q(z_t) with respect to z_t, float64 [B, J], at times t [B]."""
+        joint, pull = self._by_component(zt, t)
+        shares = torch.softmax(joint, dim=1)[:, :, None]
+        return -torch.einsum("bki,kji->bj", shares * pull, self.axes)
+
+    def __call__(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Return E[epsilon | z_t] = -sqrt(1 - alpha_bar_t) times the score, [B, J], as z_t is."""
+        noise = (1 - self.schedule.alpha_bar[t.cpu()]).sqrt()[:, None]
+        return (-noise * self.score(zt, t)).to(zt)
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Return n draws z_0, float32 [n, J] on the CPU, down the chain that it defines."""
+        *_, z0 = reverse_chain(self, n, generator, "cpu")
+        return z0
+
+
+@torch.no_grad()
+def reverse_chain(
+    denoiser, n: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
+) -> Iterator[torch.Tensor]:
+    """Yield z_T, z_{T-1}, ..., z_0, each [n, J]: from N(0, I) down the chain (Ho et al. 2020,
+    algorithm 2).
+
+    `denoiser` is a Denoiser, or anything with `latent_dim`, `schedule` and a call. The last step
+    adds no noise.
+    """
+    schedule = denoiser.schedule
+    z = torch.randn(n, denoiser.latent_dim, generator=generator, device=device)
+    yield z
+    for t in range(schedule.n_steps, 0, -1):
+        z = schedule.reverse_mean(z, denoiser(z, torch.full((n,), t, device=device)), t)
+        if t > 1:
+            noise = torch.randn(z.shape, generator=generator, device=device)
+            z = z + math.sqrt(schedule.beta[t].item()) * noise
+        yield z
 
 
 def simple_loss(

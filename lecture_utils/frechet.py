@@ -1,5 +1,5 @@
 """How far are invented digits from real ones? A Fréchet distance in a digit classifier's
-features."""
+features, and two measures that need no network: grey where strokes should be black, and specks."""
 
 import functools
 
@@ -8,6 +8,7 @@ from lecture_utils.training import fit_classifier, trained
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
 
 CHUNK = 1000  # images looked at in one piece
@@ -82,3 +83,27 @@ def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> floa
     cross = np.sqrt(np.linalg.eigvalsh(root_a @ cov_b @ root_a).clip(min=0)).sum()
     difference = a.mean(axis=0) - b.mean(axis=0)
     return float(difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def grey_share(images: torch.Tensor) -> torch.Tensor:
+    """Return the share of each image's ink that is grey, [N, D] in [0, 1] -> [N].
+
+    Of the pixels above 0.1, those below 0.9. Blurred strokes have more of it than real ones,
+    thresholded images none: neither is like a real image, so compare with the value of real ones.
+    It is NaN for an empty image.
+    """
+    ink = images > 0.1
+    return (ink & (images < 0.9)).sum(dim=1) / ink.sum(dim=1)
+
+
+def pieces(images: torch.Tensor) -> torch.Tensor:
+    """Return the number of connected pieces of ink in each image, [N, D] in [0, 1] -> int64 [N].
+
+    Ink is what lies above 1/2, and pixels that touch at a corner are connected. Most real digits
+    are one piece; specks and broken strokes are more. Raises ValueError if D is no square.
+    """
+    side = round(images.shape[-1] ** 0.5)
+    if images.dim() != 2 or side * side != images.shape[1]:
+        raise ValueError(f"images have shape {list(images.shape)}, expected [N, side * side].")
+    ink = (images.reshape(-1, side, side) > 0.5).cpu().numpy()
+    return torch.tensor([ndimage.label(image, np.ones((3, 3)))[1] for image in ink])

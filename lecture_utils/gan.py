@@ -175,3 +175,38 @@ def fit_gan(
     discriminator.requires_grad_(True)  # also after the stop button
     gan.eval()
     return history
+
+
+class PlaneNetwork(nn.Module):
+    """A multilayer perceptron for points in the plane, [B, J] -> [B, n_outputs], or [B] for one
+    output: both networks of the GAN on the ring."""
+
+    def __init__(self, latent_dim: int, n_outputs: int, hidden: int = 64, seed: int = 0):
+        super().__init__()
+        self.latent_dim, self.n_outputs = latent_dim, n_outputs
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.layers = nn.Sequential(
+                nn.Linear(latent_dim, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, n_outputs),
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the outputs, [B, J] -> [B, n_outputs], without the last dimension if it is 1."""
+        out = self.layers(x)
+        return out.flatten() if self.n_outputs == 1 else out
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Return g(z) for n draws z ~ N(0, I), [n, n_outputs]."""
+        device = self.layers[0].weight.device
+        return self(torch.randn(n, self.latent_dim, generator=generator, device=device))
+
+
+def new_ring_gan(seed: int = 0) -> Gan:
+    """Return an untrained GAN for points in the plane (`toy_data.draw_ring`): `fit_gan` trains
+    it."""
+    return Gan(PlaneNetwork(2, 2, seed=seed), PlaneNetwork(2, 1, seed=seed + 1000))

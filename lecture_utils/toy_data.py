@@ -1,10 +1,11 @@
-"""The toy data of notebooks 01 and 02: a few digits as points in a plane, and the grades of the
-lecture.
+"""The toy data of notebooks 01, 02 and 09: a few digits as points in a plane, the grades of the
+lecture, and a ring of eight clusters.
 
 A module of its own, because scikit-learn takes more than a second to import, and MNIST alone does
 not need it.
 """
 
+import math
 from typing import NamedTuple
 
 from lecture_utils.data import MNIST, to_grey
@@ -59,3 +60,33 @@ def draw_grades(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch
     return z, means + loadings * z[:, None] + noise * torch.randn(
         n, 3, generator=generator, dtype=torch.float64
     )
+
+
+# The ring on which GANs are tried (notebook 09): eight clusters of equal size, far apart.
+RING_MODES, RING_RADIUS, RING_SIGMA = 8, math.sqrt(2), 0.1
+
+
+def ring_centres() -> torch.Tensor:
+    """Return the eight centres, float32 [8, 2], anticlockwise from (sqrt(2), 0)."""
+    angle = 2 * math.pi * torch.arange(RING_MODES) / RING_MODES
+    return RING_RADIUS * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def draw_ring(n: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw n points from the ring, float32 [n, 2]: N(centre, 0.1^2 I) of a random centre.
+
+    Each coordinate has mean 0 and variance 1.01.
+    """
+    centres = ring_centres()[torch.randint(RING_MODES, (n,), generator=generator)]
+    return centres + RING_SIGMA * torch.randn(n, 2, generator=generator)
+
+
+def ring_shares(points: torch.Tensor) -> torch.Tensor:
+    """Return the share of points [N, 2] within three standard deviations of each centre, [8].
+
+    Of the ring itself, each gets (1 - exp(-9/2)) / 8 = 12.36 %; what is missing in the sum lies
+    between the clusters.
+    """
+    apart = torch.cdist(points.cpu(), ring_centres())
+    at_home = apart.amin(dim=1) < 3 * RING_SIGMA
+    return torch.bincount(apart.argmin(dim=1)[at_home], minlength=RING_MODES) / len(points)

@@ -6,8 +6,9 @@ from lecture_utils import diffusion
 
 import pytest
 import torch
+from sklearn.mixture import GaussianMixture
 
-from tests.helpers import normal, seeded
+from tests.helpers import double, normal, seeded
 from tests.tolerances import assert_near
 
 CPU = {"device": "cpu", "progress": False}
@@ -181,3 +182,104 @@ def test_diffusion_refuses_nan_and_shapes_that_do_not_fit():
         diffusion.fit_diffusion(denoiser, torch.zeros(10, 3), torch.zeros(10, 3), **CPU)
     with pytest.raises(ValueError, match=r"expected \[B, 2\]"):
         denoiser(torch.zeros(4, 3), torch.ones(4, dtype=torch.int64))
+
+
+# The perfect denoiser of a mixture
+
+
+COVARIANCES = double([[[0.3, 0.1], [0.1, 0.2]], [[0.05, 0.0], [0.0, 0.4]]])
+
+
+def two_gaussians(schedule):
+    """A mixture in the plane with full covariances of their own."""
+    means = torch.tensor([[-1.0, 0.5], [0.8, -0.2]], dtype=torch.float64)
+    return diffusion.MixtureDenoiser(double([0.3, 0.7]), means, COVARIANCES, schedule)
+
+
+@pytest.mark.parametrize("t", [0, 1, 20, 100])
+def test_a_noised_mixture_has_the_density_that_torch_gives_it(schedule, t):
+    perfect, z = two_gaussians(schedule), normal(3, 50, 2)
+    bar = schedule.alpha_bar[t]
+    gaussians = torch.distributions.MultivariateNormal(
+        bar.sqrt() * perfect.means, bar * COVARIANCES + (1 - bar) * torch.eye(2).double()
+    )
+    weights = torch.distributions.Categorical(double([0.3, 0.7]))
+    referee = torch.distributions.MixtureSameFamily(weights, gaussians)
+    torch.testing.assert_close(
+        perfect.log_density(z, torch.full((50,), t)), referee.log_prob(z), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_the_score_is_the_gradient_of_the_log_density(schedule):
+    perfect, t = two_gaussians(schedule), torch.arange(1, 51)
+    z = normal(4, 50, 2).requires_grad_()
+    (gradient,) = torch.autograd.grad(perfect.log_density(z, t).sum(), z)
+    torch.testing.assert_close(perfect.score(z.detach(), t), gradient)
+
+
+def test_tweedie_the_perfect_guess_is_the_mean_noise_by_bayes_rule(schedule):
+    """E[epsilon | z_t] from two components: posterior of the component, then linear regression."""
+    perfect, z, t = two_gaussians(schedule), normal(5, 6, 2), torch.full((6,), 40)
+    bar = schedule.alpha_bar[40]
+    expected = torch.zeros(6, 2, dtype=torch.float64)
+    noised = bar * COVARIANCES + (1 - bar) * torch.eye(2).double()
+    gaussians = torch.distributions.MultivariateNormal(bar.sqrt() * perfect.means, noised)
+    weights = double([0.3, 0.7]).log()
+    shares = torch.softmax(weights + gaussians.log_prob(z[:, None]), dim=1)
+    for k in range(2):  # Cov(epsilon, z_t) = sqrt(1 - bar) I
+        solved = torch.linalg.solve(noised[k], (z - bar.sqrt() * perfect.means[k]).T).T
+        expected += shares[:, k : k + 1] * (1 - bar).sqrt() * solved
+    torch.testing.assert_close(perfect(z, t), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_the_perfect_denoiser_of_one_standard_normal_is_the_untrained_one(schedule):
+    perfect = diffusion.MixtureDenoiser([1.0], torch.zeros(1, 3), torch.eye(3)[None], schedule)
+    untrained = diffusion.Denoiser(latent_dim=3, hidden=8, schedule=schedule)
+    z, t = normal(6, 30, 3, dtype=torch.float32), torch.arange(1, 31)
+    with torch.no_grad():
+        torch.testing.assert_close(perfect(z, t), untrained(z, t), rtol=1e-4, atol=1e-5)
+
+
+def test_the_perfect_denoiser_has_a_smaller_error_than_its_neighbours(schedule):
+    """Nonsense that must lose: a bit more, a bit less, another time, the other sign."""
+    perfect, z0 = two_gaussians(schedule), two_gaussians(schedule).sample(4000, seeded(1)).double()
+    epsilon, t = normal(7, 4000, 2), torch.full((4000,), 15)
+    zt = schedule.noised(z0, t, epsilon)
+
+    def error(guess):
+        return (epsilon - guess).square().sum(dim=1)
+
+    best = perfect(zt, t)
+    for other in (1.2 * best, 0.8 * best, perfect(zt, t + 20), -best, torch.zeros_like(zt)):
+        more = error(other) - error(best)
+        assert more.mean() > 4 * more.std() / len(more) ** 0.5
+
+
+@pytest.mark.parametrize("way", ["draw", "sample"])
+def test_draws_and_the_chain_have_the_mixture_s_moments_and_shares(schedule, way):
+    """The chain is a little off: 100 steps, and the last one adds no noise."""
+    perfect, n = two_gaussians(schedule), 20_000
+    z = getattr(perfect, way)(n, seeded(2)).double()
+    slack = 0.0 if way == "draw" else 0.02
+    mean = 0.3 * perfect.means[0] + 0.7 * perfect.means[1]
+    apart = perfect.means[0] - perfect.means[1]
+    covariance = 0.3 * COVARIANCES[0] + 0.7 * COVARIANCES[1] + 0.21 * torch.outer(apart, apart)
+    assert (z.mean(dim=0) - mean).abs().max() < slack + 4 * (covariance.diag().max() / n).sqrt()
+    assert (z.T.cov() - covariance).abs().max() < slack + 4 * (2 / n) ** 0.5 * covariance.max()
+    left = torch.distributions.Normal(perfect.means[:, 0], COVARIANCES[:, 0, 0].sqrt())
+    share = (double([0.3, 0.7]) * left.cdf(double(-0.4))).sum()
+    assert abs((z[:, 0] < -0.4).double().mean() - share) < slack + 4 * (0.25 / n) ** 0.5
+
+
+def test_a_fitted_mixture_of_scikit_learn_has_the_same_density(schedule):
+    points = normal(8, 300, 2).numpy()
+    fitted = GaussianMixture(3, random_state=0).fit(points)
+    ours = diffusion.MixtureDenoiser.of(fitted, schedule)
+    t = torch.zeros(300, dtype=torch.int64)
+    expected = torch.tensor(fitted.score_samples(points))
+    torch.testing.assert_close(ours.log_density(torch.tensor(points), t), expected)
+
+
+def test_the_perfect_denoiser_refuses_shapes_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"expected \[K\], \[K, J\]"):
+        diffusion.MixtureDenoiser([1.0], torch.zeros(1, 3), torch.eye(2)[None])

@@ -106,3 +106,45 @@ def test_frechet_distance_grows_with_what_is_wrong_with_the_images(mnist):
     assert floor < distance(binarize(other, g)) < heavy
     assert floor < light < heavy
     assert floor < distance(other[mnist.train_labels[5000:10_000] != 3])
+
+
+# Two measures without a network
+
+
+def disc(radius, softness):
+    """A dot in the middle of 28 x 28 pixels, its edge a ramp of 2 `softness` pixels; [1, 784]."""
+    y, x = torch.meshgrid(torch.arange(28.0), torch.arange(28.0), indexing="ij")
+    apart = ((x - 13.5) ** 2 + (y - 13.5) ** 2).sqrt()
+    return ((radius - apart) / (2 * softness) + 0.5).clamp(0, 1).reshape(1, -1)
+
+
+def test_the_grey_share_is_that_of_the_inked_pixels():
+    image = torch.zeros(1, 16)
+    image[0, :5] = torch.tensor([0.05, 0.5, 0.8, 0.95, 1.0])
+    assert frechet.grey_share(image).item() == 0.5
+    assert torch.isnan(frechet.grey_share(torch.zeros(1, 16))).all()
+
+
+def test_blur_has_more_grey_than_a_sharp_edge_and_a_threshold_none():
+    sharp, soft = disc(6, 0.5), disc(6, 3.0)
+    assert frechet.grey_share(soft) > 2 * frechet.grey_share(sharp)
+    assert frechet.grey_share((soft > 0.5).float()) == 0
+
+
+def test_specks_and_broken_strokes_are_pieces():
+    image = torch.zeros(4, 10, 10)
+    image[1:, 2:4, 2:4] = 1
+    image[2, 4, 4] = 1  # touches at a corner
+    image[3, 8, 8] = 1  # a speck
+    image[3, 0, 9] = 0.4  # too faint
+    assert frechet.pieces(image.flatten(1)).tolist() == [0, 1, 1, 2]
+    with pytest.raises(ValueError, match="side"):
+        frechet.pieces(torch.zeros(2, 15))
+
+
+@pytest.mark.slow
+def test_most_real_digits_are_one_piece_and_their_neighbours_in_a_stack_do_not_count(mnist):
+    images = mnist.test_images[:500] / 255
+    counts = frechet.pieces(images)
+    assert (counts == 1).float().mean() > 0.9
+    assert torch.equal(counts[250:], frechet.pieces(images[250:]))

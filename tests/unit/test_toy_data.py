@@ -1,5 +1,7 @@
 """The toy data of notebooks 01 and 02 is drawn from the model that the notebooks state."""
 
+import math
+
 from lecture_utils import data, toy_data
 
 import torch
@@ -42,3 +44,18 @@ def test_planar_digits_hold_the_chosen_digits_and_map_back_to_images():
     projected = direct @ torch.from_numpy(plane.pca.components_).T
     assert_near(projected, plane.train_points, terms=784, scale=10)  # as large as an image
     assert back.shape == (12, 784)
+
+
+def test_the_ring_has_eight_equal_clusters_and_variance_one_in_each_coordinate():
+    points = toy_data.draw_ring(40_000, torch.Generator().manual_seed(0))
+    shares = toy_data.ring_shares(points)
+    exact = (1 - math.exp(-4.5)) / 8
+    assert (shares - exact).abs().max() < 4 * (exact * (1 - exact) / 40_000) ** 0.5
+    assert (points.var(dim=0) - 1.01).abs().max() < 0.02 and points.mean(dim=0).abs().max() < 0.02
+
+
+def test_points_between_the_clusters_belong_to_none():
+    centres = toy_data.ring_centres()
+    between = (centres + centres.roll(1, 0)) / 2
+    assert toy_data.ring_shares(between).sum() == 0
+    assert toy_data.ring_shares(centres[:1].expand(5, 2)).tolist() == [1, 0, 0, 0, 0, 0, 0, 0]

@@ -1,0 +1,256 @@
+"""Notebook 09's small models over seeds: which settings, and what they make.
+
+usage: python benchmarks/previews.py
+
+Everything is trained on 50,000 training images. The other 10,000 choose the settings, never the
+test images: the learning rates of the GAN, the length of the diffusion model's training, and the
+number of components of the mixture that is its rival. The test images then judge what was chosen.
+The last part counts which clusters of a ring a GAN and a diffusion model find. Every run is
+recorded as soon as it is done; a second call does what is missing. It measures no times. About a
+quarter of an hour on one idle core.
+"""
+
+import json
+
+from lecture_utils import (
+    data,
+    diffusion,
+    evaluation,
+    frechet,
+    gan,
+    models,
+    objectives,
+    toy_data,
+    training,
+)
+
+import records
+import torch
+from sklearn.mixture import GaussianMixture
+
+NAME = "previews"
+SEEDS, RING_SEEDS = range(3), range(5)
+COMPONENTS = (20, 50)
+STEPS = (2000, 4000)  # of the diffusion model
+GAN_RATES = ((1e-3, 2e-3), (1e-3, 1e-3))  # of D and of g
+RING_RATES, RING_FIT = ((1e-3, 1e-3), (1e-3, 4e-3)), {"batch_size": 128, "epochs": 4}
+N, N_CODES, N_CHAIN = 5000, 2000, 500  # images in a set, codes in a mean of nats, of those by chain
+QUIET = {"device": "cpu", "progress": False}
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+class Real:
+    """One set of real images in two halves: one is compared, the other is compared with."""
+
+    def __init__(self, images, labels, seed):
+        one, other = torch.randperm(len(images), generator=seeded(seed)).split(N)
+        self.images, self.binary = images[one] / 255, data.binarize(images[one], seeded(seed))
+        self.reference = frechet.digit_features(images[other])
+        self.shares = torch.bincount(labels[other], minlength=10) / N
+
+
+class Data:
+    """The images to train on, and for each seed those that choose and those that judge."""
+
+    def __init__(self):
+        self.mnist = data.load_mnist()
+        self.trained = {}
+        rows = torch.randperm(60_000, generator=seeded(0))
+        self.held_out, self.kept = rows[:10_000], self.mnist.train_images[rows[10_000:]]
+
+    def real(self, seed):
+        """The images that choose and those that judge, for this seed."""
+        train, test = self.mnist.train_images, self.mnist.test_images
+        labels = self.mnist.train_labels[self.held_out]
+        return {
+            "held out": Real(train[self.held_out], labels, seed),
+            "test": Real(test, self.mnist.test_labels, seed),
+        }
+
+    def latent(self, seed):
+        """The VAE of this seed with its codes."""
+        if seed not in self.trained:
+            self.trained = {seed: LatentModels(self.kept, seed)}
+        return self.trained[seed]
+
+
+class LatentModels:
+    """A VAE trained on images [N, 784], its normalised codes, and what is fitted to them."""
+
+    def __init__(self, images, seed):
+        vae = training.initialise(models.VAE(latent_dim=20, seed=seed), images)
+        self.vae, _ = training.trained(vae, images, seed=seed, **QUIET)
+        with torch.no_grad():
+            pixels = seeded(0)
+            parts = [self.vae.encode(data.binarize(part, pixels)) for part in images.split(5000)]
+        mu, logvar = (torch.cat(part) for part in zip(*parts))
+        self.center, self.scale = mu.mean(dim=0), (mu.var(dim=0) + logvar.exp().mean(dim=0)).sqrt()
+        self.mu, self.logvar = (mu - self.center) / self.scale, logvar - 2 * self.scale.log()
+
+    def diffusion(self, steps, seed):
+        model = diffusion.Denoiser(latent_dim=20, seed=seed)
+        diffusion.fit_diffusion(model, self.mu, self.logvar, steps=steps, seed=seed, **QUIET)
+        return model
+
+    def mixture(self, n_components, seed):
+        codes = objectives.reparameterize(self.mu, self.logvar, seeded(seed)).double().numpy()
+        options = {"random_state": seed, "tol": 1e-2, "max_iter": 50}
+        return diffusion.MixtureDenoiser.of(GaussianMixture(n_components, **options).fit(codes))
+
+    def codes(self, real, seed):
+        """Normalised codes z ~ q(z|x) of the binary images that are compared, [N, J]."""
+        return (
+            evaluation.posterior_samples(self.vae, real.binary, seed) - self.center
+        ) / self.scale
+
+    def by_normal(self, codes):
+        """The log-density of normalised codes [N, J] if the codes are N(0, I), [N], in nats."""
+        log_p = objectives.standard_normal_log_density(self.center + self.scale * codes)
+        return log_p + self.scale.log().sum()
+
+    @torch.no_grad()
+    def decoded(self, codes):
+        return torch.sigmoid(self.vae.decode(self.center + self.scale * codes))
+
+
+def judged(images, real):
+    """The measures of images [N, 784] in [0, 1], some of them against real ones."""
+    features = frechet.digit_features(images)
+    with torch.no_grad():
+        digits = frechet.digit_classifier()[-1](features).argmax(dim=1)
+    shares = torch.bincount(digits, minlength=10) / len(digits)
+    return {
+        "frechet": round(frechet.frechet_distance(features, real.reference), 2),
+        "grey": round(frechet.grey_share(images).nanmean().item(), 4),
+        "in pieces": round((frechet.pieces(images) != 1).double().mean().item(), 4),
+        "total variation": round(0.5 * (shares - real.shares).abs().sum().item(), 4),
+        "digits": [round(share, 4) for share in shares.tolist()],
+    }
+
+
+def estimate(values, name):
+    mean, error = evaluation.mean_and_error(values)
+    return {f"{name} (nats)": round(mean, 3), f"{name}, s.e.": round(error, 3)}
+
+
+def on_both(real, measure):
+    """{"held out": measure(its Real), "test": ...}."""
+    return {name: measure(each) for name, each in real.items()}
+
+
+def frame(every, seed):
+    """What frames the others: real images, decoded codes of real images, the VAE's own samples."""
+    latent = every.latent(seed)
+    of_prior = latent.vae.sample(N, seeded(seed))
+    return on_both(
+        every.real(seed),
+        lambda real: {
+            "real images": judged(real.images, real),
+            "real codes": judged(latent.decoded(latent.codes(real, seed)), real),
+            "N(0, I)": judged(of_prior, real),
+        },
+    )
+
+
+def mixture(every, seed, n_components):
+    """The gain in nats over N(0, I), exact, what the perfect chain loses of it, and images."""
+    latent = every.latent(seed)
+    model = latent.mixture(n_components, seed)
+    images = latent.decoded(model.draw(N, seeded(seed)))
+
+    def measure(real):
+        codes = latent.codes(real, seed)[:N_CODES]
+        log_p = model.log_density(codes, torch.zeros(len(codes), dtype=torch.int64))
+        bound = -diffusion.diffusion_bound_terms(model, codes[:N_CHAIN], seeded(seed)).sum(dim=0)
+        gain = estimate(log_p - latent.by_normal(codes), "gain")
+        return gain | estimate(log_p[:N_CHAIN] - bound, "chain's loss") | judged(images, real)
+
+    return on_both(every.real(seed), measure)
+
+
+def learned(every, seed, steps):
+    """The gain in nats over N(0, I), by the bound, and images."""
+    latent = every.latent(seed)
+    model = latent.diffusion(steps, seed)
+    images = latent.decoded(model.sample(N, seeded(seed)))
+
+    def measure(real):
+        codes = latent.codes(real, seed)[:N_CODES]
+        bound = -diffusion.diffusion_bound_terms(model, codes, seeded(seed)).sum(dim=0)
+        return estimate(bound - latent.by_normal(codes), "gain") | judged(images, real)
+
+    return on_both(every.real(seed), measure)
+
+
+def adversarial(every, seed, rates):
+    """Images of a GAN."""
+    pair = gan.Gan(gan.GanGenerator(seed=seed), gan.Discriminator(seed=seed))
+    gan.fit_gan(pair, every.kept, learning_rates=rates, seed=seed, **QUIET)
+    noise = seeded(seed)
+    images = torch.cat([pair.generator.sample(500, noise) for _ in range(N // 500)])
+    return on_both(every.real(seed), lambda real: judged(images, real))
+
+
+def ring_gan(points, seed, rates):
+    """The share of a GAN's draws at each of the eight clusters."""
+    pair = gan.new_ring_gan(seed)
+    gan.fit_gan(pair, points, seed=seed, learning_rates=rates, **RING_FIT, **QUIET)
+    return ring_shares(pair.generator.sample(N, seeded(0)))
+
+
+def ring_diffusion(points, seed):
+    """The share of a diffusion model's draws at each of the eight clusters."""
+    model = diffusion.Denoiser(latent_dim=2, hidden=64, seed=seed)
+    narrow = torch.full_like(points, -30.0)  # the points themselves are the codes
+    diffusion.fit_diffusion(model, points, narrow, steps=800, seed=seed, **QUIET)
+    return ring_shares(model.sample(N, seeded(0)))
+
+
+def ring_shares(points):
+    return [round(share, 4) for share in toy_data.ring_shares(points).tolist()]
+
+
+class Record:
+    """What was measured, {part: {setting: [a result for each seed]}}, saved after each run."""
+
+    def __init__(self):
+        try:
+            self.runs = records.load(NAME)["runs"]
+        except FileNotFoundError:
+            self.runs = {}
+
+    def add(self, part, setting, seed, measure, *arguments):
+        """Record measure(*arguments), unless that was done before; seeds come in order."""
+        results = self.runs.setdefault(part, {}).setdefault(setting, [])
+        if len(results) > seed:
+            return
+        results.append(measure(*arguments))
+        print(part, setting, seed, json.dumps(results[-1]), flush=True)
+        settings = {"images in a set": N, "codes": N_CODES, "codes by the chain": N_CHAIN}
+        records.save(NAME, {"settings": settings, "runs": self.runs})
+
+
+def main():
+    record, every = Record(), Data()
+    points = toy_data.draw_ring(25_600, seeded(0))
+    for seed in RING_SEEDS:
+        for rates in RING_RATES:
+            setting = f"GAN, D {rates[0]:g}, g {rates[1]:g}"
+            record.add("ring", setting, seed, ring_gan, points, seed, rates)
+        record.add("ring", "diffusion", seed, ring_diffusion, points, seed)
+    for seed in SEEDS:
+        record.add("frame", "VAE", seed, frame, every, seed)
+        for k in COMPONENTS:
+            record.add("mixture", str(k), seed, mixture, every, seed, k)
+        for steps in STEPS:
+            record.add("diffusion", str(steps), seed, learned, every, seed, steps)
+        for rates in GAN_RATES:
+            setting = f"D {rates[0]:g}, g {rates[1]:g}"
+            record.add("GAN", setting, seed, adversarial, every, seed, rates)
+
+
+if __name__ == "__main__":
+    main()
