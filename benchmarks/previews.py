@@ -247,6 +247,7 @@ def main():
             record.add("mixture", str(k), seed, mixture, every, seed, k)
         for steps in STEPS:
             record.add("diffusion", str(steps), seed, learned, every, seed, steps)
+    for seed in SEEDS:
         for rates in GAN_RATES:
             setting = f"D {rates[0]:g}, g {rates[1]:g}"
             record.add("GAN", setting, seed, adversarial, every, seed, rates)

@@ -2,7 +2,7 @@
 
 import math
 
-from lecture_utils import gan, training
+from lecture_utils import gan, toy_data, training
 
 import pytest
 import torch
@@ -69,6 +69,19 @@ def test_gan_training_repeats_and_leaves_the_global_generator_alone(one_thread):
 def test_gan_refuses_images_that_do_not_fill_a_batch():
     with pytest.raises(ValueError, match="do not fill a batch"):
         gan.fit_gan(new_gan(), IMAGES[:10], batch_size=64, **CPU)
+
+
+def test_the_gan_on_the_ring_maps_noise_to_points_and_points_to_logits(one_thread):
+    pair = gan.new_ring_gan(seed=3)
+    points = toy_data.draw_ring(640, seeded(0))
+    assert pair.generator(torch.zeros(5, 2)).shape == (5, 2)
+    assert pair.discriminator(points[:5]).shape == (5,)
+    weights = pair.generator.layers[0].weight.clone()
+    gan.fit_gan(pair, points, batch_size=64, **CPU)
+    assert not torch.equal(weights, pair.generator.layers[0].weight)
+    twin = gan.new_ring_gan(seed=3)
+    assert torch.equal(twin.generator.layers[0].weight, weights)
+    assert pair.generator.sample(7, seeded(1)).shape == (7, 2)
 
 
 class _StopsAtCall(gan.Discriminator):
