@@ -68,9 +68,9 @@ def _batches(images, batch_size, pixels, order, draws):
 def adam_by_layer(model: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
     """Return `fit`'s optimiser: Adam, with a learning rate for each layer (`layer_rates`)."""
     # eps: a pixel that is nearly always off has tiny gradients. With the usual 1e-8 Adam turns them
-    # into full steps, its weights run away, and noise at such a pixel throws the code far off
-    # (section "Robustness to noise" of notebook 07). beta_2 = 0.99: the average of the squared
-    # gradients must follow a learning rate that rises and falls within a few hundred steps.
+    # into full steps, its weights run away, and noise at such a pixel throws the code far off.
+    # beta_2 = 0.99: the average of the squared gradients must follow a learning rate that rises and
+    # falls within a few hundred steps.
     groups = layer_rates(model, learning_rate)
     return torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-4, fused=True)
 
