@@ -1,7 +1,7 @@
 """A mixture of Bernoullis, fitted by EM: the latent-variable model that needs no network, and the
 baselines in nats.
 
-Slide "Introduction": {x} -> P(z), p(x|z), with P(z = k) the size of cluster k and p(x|z = k) its
+Slide "Introduction": {x} -> P(z), p(x|z), with P(z = c) the size of cluster c and p(x|z = c) its
 characteristics. One component is the model of independent pixels.
 """
 
@@ -23,14 +23,14 @@ COMPONENTS, ITERATIONS = 200, 10
 
 
 class BernoulliMixture(NamedTuple):
-    """p(x) = sum_k P(z=k) prod_d p(x_d|z=k): `log_weights` is log P(z), [K]; `logits` those of
+    """p(x) = sum_c P(z=c) prod_d p(x_d|z=c): `log_weights` is log P(z), [K]; `logits` those of
     p(x_d=1|z), [K, D]."""
 
     log_weights: torch.Tensor
     logits: torch.Tensor
 
     def joint(self, x: torch.Tensor) -> torch.Tensor:
-        """Return log P(z=k) + log p(x|z=k) in nats for every k, [B, D] -> [B, K].
+        """Return log P(z=c) + log p(x|z=c) in nats for every c, [B, D] -> [B, K].
 
         log p(x|z) = sum_d [x_d logit_d - softplus(logit_d)] is linear in x, hence one matrix
         product.
@@ -48,7 +48,7 @@ class BernoulliMixture(NamedTuple):
         return torch.logsumexp(self.joint(x), dim=1)
 
     def posterior(self, x: torch.Tensor) -> torch.Tensor:
-        """Return P(z=k|x), [B, D] -> [B, K]: Bayes' rule, also called the responsibilities."""
+        """Return P(z=c|x), [B, D] -> [B, K]: Bayes' rule, also called the responsibilities."""
         return torch.softmax(self.joint(x), dim=1)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -134,9 +134,11 @@ def nat_baselines(mnist: MNIST) -> dict[str, evaluation.Estimate]:
         "independent pixels": fit_mixture(mnist.train_images, 1, 1)[0],
         f"mixture of {COMPONENTS} Bernoullis": trained_mixture(mnist.train_images),
     }
-    return {
-        label: evaluation.mean_and_error(model.log_likelihood(x)) for label, model in models.items()
+    of_each = {  # in parts, which need less memory
+        label: torch.cat([model.log_likelihood(part) for part in x.split(1000)])
+        for label, model in models.items()
     }
+    return {label: evaluation.mean_and_error(values) for label, values in of_each.items()}
 
 
 def _maximise(size, on):
