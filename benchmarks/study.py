@@ -27,20 +27,24 @@ BASELINES += [study.Cell("pixels", 0.0, 784, 0)]
 
 def plan():
     """Yield (cell, seed) in the order of work: what is most needed first."""
-    short_core, core = [cell for cell in study.CORE if cell.epochs == study.EPOCHS[0]], study.CORE
+    short_core, core_8, core_20 = (
+        [cell for cell in study.CORE if cell.epochs == epochs] for epochs in study.CORE_EPOCHS
+    )
     short, long = ([cell for cell in study.OTHERS if cell.epochs == n] for n in study.EPOCHS)
+    first = [cell for cell in short if cell.kind != "DAE" or cell.latent == 20]
     for cells, seeds in (
         (short_core, range(10)),
         (BASELINES, range(1)),
-        (core, range(2)),
-        (short, range(2)),
-        (core, range(3)),
-        (short_core, range(20)),
-        (core, range(5)),
+        (core_8, range(3)),
+        (first, range(2)),
+        (core_8, range(5)),
         (short, range(3)),
-        (core, range(10)),
+        (core_20, range(3)),
+        (short_core, range(20)),
+        (core_8, range(10)),
+        (core_20, range(10)),
         (long, range(3)),
-        (core, range(20)),
+        (study.CORE, range(20)),
         (study.OTHERS, range(10)),
     ):
         yield from ((cell, seed) for seed in seeds for cell in cells)

@@ -106,7 +106,8 @@ def silhouette(z: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
         total, count = sums[..., kept].sum(dim=2), counts[:, kept].sum(dim=1)
         own = labels[:, None]
         inside = total.gather(1, own)[:, 0] / (count[labels] - 1).clamp(min=1)
-        outside = (total / count).scatter(1, own, torch.inf).amin(dim=1)
+        outside = (total / count.clamp(min=1)).masked_fill(count == 0, torch.inf)
+        outside = outside.scatter(1, own, torch.inf).amin(dim=1)
         scores = (outside - inside) / torch.maximum(outside, inside)
         scores[count[labels] < 2] = 0
         return scores[kept[block]].mean().item()

@@ -63,7 +63,7 @@ class Cell(NamedTuple):
 
 
 NOISES, LATENTS, EPOCHS = (0.15, 0.3, 0.6), (2, 5, 10, 20), (2, 8)
-CORE_EPOCHS = (2, 20)
+CORE_EPOCHS = (2, 8, 20)
 
 
 def model_cell(name: str, latent: int = 20, epochs: int = 2, noise: float = 0.3) -> Cell:
@@ -175,8 +175,10 @@ def text_of(judged: Judged) -> str:
     if not effect.n:
         return "not recorded"
     digits = 1 if size >= 2 else 2 if size >= 1 else 4
-    interval = f" [{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]" if effect.n > 1 else ""
-    return f"{effect.mean:+.{digits}f}{interval}, n = {effect.n}: {_said(judged)}"
+    if effect.n == 1:
+        return f"{effect.mean:+.{digits}f}, n = 1"
+    interval = f"[{effect.low:+.{digits}f}, {effect.high:+.{digits}f}]"
+    return f"{effect.mean:+.{digits}f} {interval}, n = {effect.n}: {_said(judged)}"
 
 
 def _said(judged):
@@ -192,9 +194,15 @@ def row_of(claim: Comparison) -> str:
     if claim.theirs is None:
         return f"{measure}, than 0"
     rival = claim.theirs.kind
-    if claim.other != claim.measure and "frechet" in measure:
-        return f"from its prior, than {rival} from a {claim.other.removeprefix('frechet ')}"
+    if measure.startswith("frechet"):
+        ours, theirs = (_source(each) for each in (measure, claim.other))
+        return f"from {ours}, than {rival} from {theirs}"
     return f"{measure}, than {rival}"
+
+
+def _source(measure):
+    name = measure.removeprefix("frechet ")
+    return name if name == "N(0, I)" else f"a {name}"
 
 
 def table(judged: list[Judged]) -> dict[str, dict[str, str]]:
@@ -209,7 +217,7 @@ def condition_of(judged: Judged) -> str:
     return f"{judged.comparison.ours.epochs} epochs"
 
 
-_ORDER = ["better", "0, up to what matters", "worse", "not 0", "alike", "open"]
+_ORDER = ["better", "0, up to what matters", "worse", "not 0", "alike", "open", "missing"]
 
 
 def word(judged: list[Judged]) -> str:
@@ -233,6 +241,7 @@ def words(judged: list[Judged]) -> str:
         f"{outcome}: "
         + "; ".join(f"{row} ({', '.join(at)})" for row, at in counts[outcome].items())
         for outcome in sorted(counts, key=_ORDER.index)
+        if outcome != "missing"
     ]
     lines = [f"**{word(judged)}** ({', '.join(parts)})", *(f"- {line}" for line in found)]
     return "\n".join([lines[0], "", *lines[1:]])

@@ -86,12 +86,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def outcome(effect: Effect, p: float, matters: float, lower_is_better: bool = False) -> str:
-    """Return "better", "worse", "alike" or "open" for one comparison.
+    """Return "better", "worse", "alike", "open" or "missing" for one comparison.
 
     `p` is the adjusted p value, `matters` the smallest effect that matters, chosen beforehand.
     "better" and "worse": p below 0.05, and an effect of at least that size. "alike": the 95 %
     interval lies within that size to both sides of 0. "open": neither; more seeds are needed.
+    "missing": there are fewer than two seeds.
     """
+    if effect.n < 2:
+        return "missing"
     if -matters < effect.low and effect.high < matters:
         return "alike"
     if p < LEVEL and abs(effect.mean) >= matters:
@@ -105,10 +108,13 @@ def verdict(outcomes: Iterable[str]) -> str:
     "HOLDS": better in every one. "HOLDS IN PART": better in some, worse in none; the comparisons
     and conditions in which it is better have to be named. "DOES NOT HOLD": worse in at least one,
     whatever the others are, or all alike. "NOT SHOWN": better and worse in none, and some open.
+    What is missing is not judged; "NOT RECORDED" if that is all.
     """
-    outcomes = list(outcomes)
+    outcomes = [outcome for outcome in outcomes if outcome != "missing"]
+    if not outcomes:
+        return "NOT RECORDED"
     if "worse" in outcomes:
         return "DOES NOT HOLD"
     if "better" in outcomes:
         return "HOLDS" if set(outcomes) == {"better"} else "HOLDS IN PART"
-    return "DOES NOT HOLD" if outcomes and set(outcomes) == {"alike"} else "NOT SHOWN"
+    return "DOES NOT HOLD" if set(outcomes) == {"alike"} else "NOT SHOWN"

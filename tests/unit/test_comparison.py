@@ -37,6 +37,17 @@ def test_ten_values_are_the_jackknife_of_the_one_number(measure):
     assert ten == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_class_that_one_tenth_holds_alone_can_be_left_out():
+    z, labels = codes()
+    labels[torch.arange(200) % 10 == 3] = 7
+    labels[(torch.arange(200) % 10 != 3) & (labels == 7)] = 0
+    expected = code_metrics.silhouette(*without(3, z, labels))
+    ten = comparison.silhouette(z, labels)
+    leaving_out = ten.mean() - (ten - ten.mean()) / 9  # up to the shift, which all ten share
+    others = [code_metrics.silhouette(*without(b, z, labels)) for b in range(10)]
+    assert leaving_out[3] - leaving_out[0] == pytest.approx(expected - others[0], abs=1e-6)
+
+
 def test_the_spread_of_the_ten_values_is_that_over_other_images():
     """Twice as far apart as chance allows would be noticed: 200 samples of their own."""
     means, spreads = [], []
@@ -87,7 +98,7 @@ def material(monkeypatch):
         frechet, "digit_features", lambda x: x.float().view(len(x), 4, -1).mean(dim=2)
     )
     generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(400) % 10
+    labels = torch.arange(400) // 10 % 10
     x = (torch.rand(400, 784, generator=generator) < labels[:, None] / 12 + 0.1).float()
     return comparison.Images(
         x[:200], labels[:200], x[200:], labels[200:], frechet.digit_features(x[200:])

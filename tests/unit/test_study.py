@@ -43,7 +43,7 @@ def test_no_record_is_no_runs_and_no_answer(tmp_path):
     empty = study.Study(tmp_path / "none.csv")
     assert empty.seeds(VAE) == []
     judged = study.answer(empty, study.normality() + study.separation())
-    assert {each.outcome for each in judged} == {"open"} and judged[0].effect.n == 0
+    assert {each.outcome for each in judged} == {"missing"} and judged[0].effect.n == 0
     assert math.isnan(judged[0].effect.mean)
 
 
@@ -61,7 +61,7 @@ def test_only_seeds_that_both_have_are_compared_and_only_of_one_precision(tmp_pa
     assert judged.effect.n == 4 and judged.effect.mean == pytest.approx(0.05, abs=1e-3)
     assert judged.outcome == "better"
     few = study.answer(study.Study(file), [study.Comparison("knn", VAE, AE)], seeds=[5, 6, 7])
-    assert few[0].effect.n == 1 and few[0].outcome == "open"
+    assert few[0].effect.n == 1 and few[0].outcome == "missing"
     assert study.Study(file, "bfloat16").seeds(AE) == [0, 1]
 
 
@@ -90,7 +90,7 @@ def test_the_questions_ask_for_measures_that_are_recorded():
         assert {claim.measure, claim.other} <= names
         assert study.matters(claim.measure) == study.matters(claim.other)
         assert study.lower_is_better(claim.measure) == study.lower_is_better(claim.other)
-    assert len(study.separation()) == 16 and len(set(study.separation())) == 16
+    assert len(study.separation()) == 24 == len(set(study.separation()))
 
 
 def test_the_plan_is_the_issue_s():
@@ -98,8 +98,8 @@ def test_the_plan_is_the_issue_s():
 
     runs = list(dict.fromkeys(script.plan()))
     trained = [run for run in runs if run[0] not in script.BASELINES]
-    assert len(study.CORE) == 6 and len(study.GRID) == 40 and len(set(study.GRID)) == 40
-    assert len(trained) == 6 * 20 + len(study.OTHERS) * 10
+    assert len(study.CORE) == 9 and len(study.GRID) == 40 and len(set(study.GRID)) == 40
+    assert len(trained) == 9 * 20 + len(study.OTHERS) * 10
     assert runs.index((study.CORE[0], 2)) < runs.index((study.OTHERS[0], 0))
 
 

@@ -64,7 +64,7 @@ def test_an_effect_is_paired_by_seed():
 def test_one_seed_or_none_decides_nothing(n):
     effect = verdicts.effect(np.ones((n, 10)))
     assert effect.p == 1 and effect.error == math.inf and effect.n == n
-    assert verdicts.outcome(effect, effect.p, 0.1) == "open"
+    assert verdicts.outcome(effect, effect.p, 0.1) == "missing"
 
 
 def test_a_difference_without_any_scatter():
@@ -109,7 +109,9 @@ def test_outcomes(effect, p, expected):
         (["alike", "alike"], "DOES NOT HOLD"),
         (["alike", "open"], "NOT SHOWN"),
         (["open"], "NOT SHOWN"),
-        ([], "NOT SHOWN"),
+        (["missing", "better"], "HOLDS"),
+        (["missing"], "NOT RECORDED"),
+        ([], "NOT RECORDED"),
     ],
 )
 def test_the_word_for_a_sentence(outcomes, word):
@@ -135,4 +137,5 @@ def test_the_words_cannot_fail_whatever_the_numbers_are(rows):
         effect = verdicts.effect(np.array(rows).reshape(-1, 4))
     (p,) = verdicts.holm([effect.p])
     word = verdicts.verdict([verdicts.outcome(effect, p, matters=0.1)])
-    assert word in ("HOLDS", "HOLDS IN PART", "DOES NOT HOLD", "NOT SHOWN")
+    words = ("HOLDS", "HOLDS IN PART", "DOES NOT HOLD", "NOT SHOWN", "NOT RECORDED")
+    assert word in words
