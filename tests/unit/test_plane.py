@@ -55,6 +55,14 @@ def test_draws_each_beta_in_milliseconds_and_says_what_it_shows(images):
     assert (time.perf_counter() - start) / 10 < 0.5  # 50 ms on an idle machine
 
 
+def test_the_plane_shows_a_random_sample_of_the_images(images):
+    model = a_vae(0, 0.5)
+    centres = plane.BetaPicture({"1": model}, *images, n=20).clouds["1"].get_offsets()
+    mu, _ = model.encode(images[0])
+    rows = torch.cdist(torch.tensor(centres.data), mu.double()).argmin(dim=1)
+    assert len(set(rows.tolist())) == 20 and rows.max() > 100  # of 200, not the first 20
+
+
 def test_the_explorer_has_a_slider_over_the_betas(images):
     box = plane.beta_explorer({"0": a_vae(0, 0.01), "1": a_vae(0, 0.5)}, *images)
     slider = box.children[0]
