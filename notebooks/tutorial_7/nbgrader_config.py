@@ -13,6 +13,7 @@ c = get_config()  # noqa: F821 (defined by whoever reads this file)
 # code. Stop instead.
 try:
     sys.path.insert(0, str(Path(__file__).resolve().parent))
+    from grading.exchange import CollectByOwner, ReleaseToOwners
     from grading.harmless import Harmless
     from grading.late import Late
     from grading.repair import Repair
@@ -41,6 +42,14 @@ c.Autograde.autograde_preprocessors = [
 c.AssignLatePenalties.plugin_class = Late
 c.Late.share_a_day = 0.1
 
-# The command that runs a submission's code in a sandbox; without it, the code runs with your
-# rights. See README.md.
-c.Score.sandbox = []
+# Students' code runs in a sandbox where one can be had ("auto"), or not at all ("required").
+# `python grading/sandbox.py` says whether there is one. See README.md.
+c.Score.sandbox = "auto"
+
+# Where students hand in through nbgrader's exchange: whose folder it is says who handed it in.
+c.ExchangeFactory.collect = CollectByOwner
+c.ExchangeFactory.release_feedback = ReleaseToOwners
+
+# SQLite waits for another process that writes, for as many seconds.
+gradebook = Path(__file__).resolve().parent / "gradebook.db"
+c.CourseDirectory.db_url = f"sqlite:///{gradebook}?timeout=60"

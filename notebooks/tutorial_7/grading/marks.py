@@ -11,6 +11,9 @@ import csv
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from grading.grade import finished  # noqa: E402
+
 NAME = "tutorial_7"
 COLUMNS = ("student", "state", "points", "late", "mark", "of", "handed_in", "look_at")
 
@@ -30,10 +33,7 @@ def rows(root: Path, listed: list[str]):
             row = dict.fromkeys(COLUMNS, "") | {"student": student, "of": f"{most:g}"}
             if student not in handed_in and submission is None:
                 yield row | {"state": "nothing handed in"}
-            elif (
-                submission is None
-                or not (root / "autograded" / student / NAME / f"{NAME}.ipynb").exists()
-            ):
+            elif submission is None or not finished(root, student):
                 yield row | {"state": "not graded"}
             else:
                 yield row | _graded(submission, root, student)

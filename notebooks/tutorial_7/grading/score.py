@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import select
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,8 +22,10 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
-from traitlets import List, Unicode
+from traitlets import Unicode
 
+from grading import sandbox
+from grading.grade import SCORED
 from grading.repair import NOTES
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -54,8 +57,7 @@ class Worker:
     environment."""
 
     def __init__(self, prefix=()):
-        """`prefix`: a command that starts another in a sandbox, for example `bwrap` with its
-        options."""
+        """`prefix`: a command that starts another in a sandbox; "auto" is that of sandbox.py."""
         self.folder = tempfile.mkdtemp(prefix="tutorial_7_")
         shutil.copy(
             WORKER, self.folder
@@ -63,6 +65,7 @@ class Worker:
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         environment |= {
             "HOME": self.folder,
+            "TMPDIR": self.folder,
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
@@ -70,17 +73,28 @@ class Worker:
             "PYTHONDONTWRITEBYTECODE": "1",
             "IPYTHONDIR": self.folder,
         }
+        self.cgroup = sandbox.cgroup() if prefix == "auto" else sandbox.Cgroup()
+        if prefix == "auto":
+            environment |= sandbox.environment()
+            prefix = [*self.cgroup.prefix, *sandbox.command(self.folder)]
         command = [part.replace("{folder}", self.folder) for part in prefix]
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self.process = subprocess.Popen(
-            [*command, sys.executable, str(Path(self.folder) / "worker.py")],
+            [*command, os.path.abspath(sys.executable), str(Path(self.folder) / "worker.py")],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.errors,
             start_new_session=True,
         )
         self._data = b""
+
+    def complaint(self) -> str:
+        """The last line that the process wrote before it ended."""
+        self.errors.seek(0)
+        lines = self.errors.read(10_000).decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
 
     def ask(self, request: dict) -> tuple[dict, bytes]:
         """Send a request; return the header of the answer and its payload. Raises OSError if the
@@ -112,6 +126,8 @@ class Worker:
             with contextlib.suppress(OSError):
                 pipe.close()
         self.process.wait()
+        self.errors.close()
+        self.cgroup.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -203,25 +219,21 @@ class Score(NbGraderPreprocessor):
     """Write the points of each task under its check, from what a worker returned, whatever stood
     there before."""
 
-    sandbox = List(
-        Unicode(),
+    sandbox = Unicode(
+        "auto",
         help=(
-            "command and options that start another command in a sandbox; {folder} is the one"
-            " folder that it needs to read and write"
+            "auto: bubblewrap where it can be had, else a warning; required: bubblewrap, or nothing"
+            " is graded; none; or a command that starts another in a sandbox, where {folder} is the"
+            " one folder that it needs to read and write"
         ),
     ).tag(config=True)
-    warned = False
+    said = False
     targets = Unicode(TARGETS, help="file that remembers the test ELBO of settings").tag(
         config=True
     )
 
     def preprocess(self, nb, resources):
-        if not self.sandbox and not Score.warned:
-            Score.warned = True  # once for the class
-            self.log.warning(
-                "No sandbox is configured: the student's code runs with your rights. See README.md,"
-                " Grade."
-            )
+        prefix = self._prefix()
         named = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in nb.cells}
         cells = [
             (self._answer(cell), cell.source)
@@ -231,10 +243,11 @@ class Score(NbGraderPreprocessor):
         setup = [named[name].source for name in RUN_FIRST]
         notes = nb.metadata.setdefault(NOTES, [])
         notes += _unusual(cells)
-        with Submission(setup, cells, self.sandbox) as submission:
+        with Submission(setup, cells, prefix) as submission:
             for i, text in submission.trouble.items():
                 notes.append(f"The cell {cells[i][0] or 'of the student'} {text}.")
             self._score(submission, named, notes)
+        nb.metadata[SCORED] = True  # Repair has deleted what a submission wrote there
         if notes:
             text = "\n".join(f"- {note}" for note in dict.fromkeys(notes))
             nb.cells.insert(
@@ -247,6 +260,23 @@ class Score(NbGraderPreprocessor):
                 ),
             )
         return nb, resources
+
+    def _prefix(self):
+        """How workers are started; say once for the class what stops a hostile submission."""
+        known = self.sandbox in ("auto", "required", "none")
+        if self.sandbox == "required" and sandbox.problem():
+            raise SystemExit(f"Nothing was graded. {sandbox.says()}")
+        safe = known and self.sandbox != "none" and not sandbox.problem()
+        if not Score.said:
+            Score.said = True
+            if safe:
+                self.log.info(sandbox.says())
+            elif known:
+                why = sandbox.says() if self.sandbox == "auto" else "No sandbox is wanted."
+                self.log.warning("%s Students' code runs with your rights.", why)
+        if known:
+            return "auto" if safe else ()
+        return shlex.split(self.sandbox)
 
     @staticmethod
     def _answer(cell):
@@ -289,17 +319,32 @@ class Score(NbGraderPreprocessor):
         from lecture_utils.tutorial import NotYet, answers, measures
 
         path = Path(self.targets)
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = _known(path)
         try:
             epochs, rate = measures.settings(record)
             key = f"{epochs} {rate:.6g}"
             if key not in known:
                 known[key] = answers.mean_test_elbo(answers.train(epochs, rate))
-                path.write_text(json.dumps(known, indent=1))
+                _remember(path, key, known[key])
             measures.judge_target(known[key], measures.SLACK)
         except NotYet as error:
             return str(error)
         return None
+
+
+def _known(path):
+    """{settings: test ELBO} of what was trained before."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(path, key, value):
+    """Add an entry in one step: several submissions may be graded at once."""
+    scratch = path.with_name(f"{path.name}.{os.getpid()}")
+    scratch.write_text(json.dumps(_known(path) | {key: value}, indent=1))
+    os.replace(scratch, path)
 
 
 def _locked(cell):

@@ -1,0 +1,187 @@
+"""Hostile submissions against the machine that grades: what is read, written, filled, killed."""
+
+import contextlib
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tests.tutorial.cases import COURSE, SOLUTIONS, SOURCE, cells, named  # noqa: F401
+
+from . import attacks
+
+# Of the course root, which cases.py has put on the path.
+from grading import sandbox  # isort: skip
+from grading.score import Submission  # isort: skip
+
+psutil = pytest.importorskip("psutil")
+SETUP = [cells(SOURCE)[name].source for name in ("setup", "loop")]
+# `make test` runs the first that harms, `make test-class` all.
+FIRST = ["fork-bomb"]
+
+
+@pytest.fixture
+def lecturer(tmp_path, monkeypatch):
+    """Everything that a submission must not reach, in a folder that everybody may read."""
+    for folder in ("course/source", "course/submitted/ada", "exchange/inbound/x", "home", "cache"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "course/source/tutorial_7.ipynb").write_text("logvar")
+    (tmp_path / "course/submitted/ada/tutorial_7.ipynb").write_text("ada")
+    with sqlite3.connect(tmp_path / "course/gradebook.db") as book:
+        book.execute("CREATE TABLE grade AS SELECT 1 AS points")
+    for path in [tmp_path, *tmp_path.rglob("*"), *list(tmp_path.parents)[:3]]:
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    server = subprocess.Popen(["sleep", "3600"], env={"JUPYTERHUB_API_TOKEN": "secret"})
+    yield tmp_path
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def port(lecturer):
+    """Two servers: on a port of this machine, and on a socket in the lecturer's home."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as unix:
+        unix.bind(os.path.relpath(lecturer / "home" / "socket"))
+        unix.listen()
+        (lecturer / "home" / "socket").chmod(0o777)
+        yield server.getsockname()[1]
+
+
+def judged(name, lecturer, port, prefix):
+    """What the grader says of (the attacked task, an honest answer beside it), and its notes."""
+    answers = [("kl", attacks.cell(name, lecturer, port)), ("likelihood", SOLUTIONS["likelihood"])]
+    with Submission(SETUP, answers, prefix, computing=10) as submission:
+        return [submission.verdict(task, 1)[0] for task in ("kl", "likelihood")]
+
+
+@contextlib.contextmanager
+def watched():
+    """Yield a function that says how many processes, and bytes, sandboxes took at most."""
+    most, end = [0, 0], threading.Event()
+
+    def watch():
+        while not end.wait(0.2):
+            count = memory = 0
+            for process in psutil.process_iter(["uids", "memory_info", "cmdline"]):
+                with contextlib.suppress(psutil.Error, TypeError):
+                    if "worker.py" in " ".join(process.info["cmdline"]) and _is_inside(process):
+                        count += 1
+                        memory += process.info["memory_info"].rss
+            most[:] = max(most[0], count), max(most[1], memory)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield lambda: most
+    finally:
+        end.set()
+        thread.join()
+
+
+def _is_inside(process):
+    return process.info["cmdline"][0].endswith(("python", "python3"))
+
+
+@pytest.fixture(scope="module")
+def sandboxed():
+    if why := sandbox.problem():
+        pytest.skip(f"There is no sandbox here: {why}")
+
+
+def tried(codes, lecturer, port, shut_in) -> dict[str, bool]:
+    """{attack: did it succeed?} in the sandbox, or outside it with the grader's rights."""
+    folder = lecturer / "worker"
+    folder.mkdir(exist_ok=True)
+    (folder / "worker.py").write_text(attacks.probe(codes, lecturer, port))
+    prefix = sandbox.command(str(folder)) if shut_in else []
+    command = [*prefix, os.path.abspath(sys.executable), str(folder / "worker.py")]
+    environment = {"PATH": os.environ["PATH"]} | sandbox.environment()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_succeeds_without_a_sandbox_is_refused_in_it(lecturer, port, sandboxed):
+    kept = {path: path.stat().st_mtime_ns for path in lecturer.rglob("*")}
+    inside = tried(attacks.READERS | attacks.ESCAPES, lecturer, port, True)
+    assert inside == dict.fromkeys(attacks.READERS | attacks.ESCAPES, False)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "something was changed"
+    outside = tried(attacks.READERS, lecturer, port, False)
+    assert outside == dict.fromkeys(attacks.READERS, True), "an attack that is none"
+
+
+@pytest.mark.parametrize("name", ["neighbours"])
+def test_the_grader_starts_that_sandbox(name, lecturer, port, sandboxed):
+    attacked, honest = judged(name, lecturer, port, "auto")
+    assert attacked and honest is None
+    assert judged(name, lecturer, port, ())[0] is None, "no points even without a sandbox"
+
+
+@pytest.mark.parametrize("name", named(attacks.HARM, FIRST))
+def test_harm_stays_in_the_sandbox_and_costs_no_honest_answer(name, lecturer, port, sandboxed):
+    start = time.monotonic()
+    with watched() as most:
+        attacked, honest = judged(name, lecturer, port, "auto")
+    assert attacked and honest is None
+    assert time.monotonic() - start < 400
+    limited = sandbox.cgroup()
+    limited.close()
+    processes, memory = most()
+    if os.getuid() == 0 or "processes" in limited.limits:
+        assert processes <= sandbox.PROCESSES
+    if "memory" in limited.limits:
+        assert memory < 1.5 * sandbox.MEMORY  # pages shared by forks are counted more than once
+
+
+def test_nothing_is_left_of_a_sandbox(lecturer, port, sandboxed):
+    answers = [("kl", attacks.cell("fork-bomb", lecturer, port))]
+    with Submission(SETUP, answers, "auto", computing=2) as submission:
+        worker = submission.worker
+    assert not os.path.exists(worker.folder)
+    assert not any(folder.exists() for folder in worker.cgroup.folders)
+    left = [p for p in psutil.process_iter(["cmdline"]) if worker.folder in str(p.info["cmdline"])]
+    assert left == []
+
+
+def test_without_bubblewrap_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(sandbox.shutil, "which", lambda name: None)
+    sandbox.problem.cache_clear()
+    try:
+        text = sandbox.says()
+    finally:
+        sandbox.problem.cache_clear()
+    assert "bwrap is not installed" in text and "apt install bubblewrap" in text
+    assert "\n" not in text
+
+
+def test_without_a_cgroup_it_says_what_is_unlimited(monkeypatch, sandboxed):
+    monkeypatch.setattr(sandbox, "cgroup", sandbox.Cgroup)
+    assert "unlimited is: the memory" in sandbox.says()
+
+
+def test_a_cgroup_of_version_2_is_made_below_the_own_one(tmp_path, monkeypatch):
+    """With ordinary files in the place of the kernel's."""
+    own = tmp_path / "user.slice"
+    own.mkdir()
+    (tmp_path / "cgroup.controllers").write_text("memory pids")
+    monkeypatch.setattr(
+        sandbox, "_own_cgroups", lambda: dict.fromkeys(("memory", "pids"), (own, 2))
+    )
+    made = sandbox._by_hand()
+    (folder,) = made.folders
+    assert (folder / "memory.max").read_text() == str(sandbox.MEMORY)
+    assert (folder / "pids.max").read_text() == str(sandbox.PROCESSES)
+    assert made.limits == ("memory", "processes")
+
+
+def test_the_sandbox_holds_neither_the_course_nor_the_tests(sandboxed):
+    bound = sandbox.readable()
+    for private in (COURSE, COURSE.parent, COURSE.parents[1], COURSE.parents[1] / "tests"):
+        assert not any(private.is_relative_to(path) for path in bound), bound
