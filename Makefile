@@ -9,7 +9,7 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab check test test-browser test-answers test-mutants test-processors test-lowest notebooks cache bench bench-ablation bench-published study book tutorial clean
+.PHONY: help lab check test test-browser test-answers test-class test-mutants test-processors test-lowest notebooks cache bench bench-ablation bench-published study book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab              install what is needed and open the series in JupyterLab"
@@ -17,6 +17,7 @@ help:  ## list the targets
 	@echo "make test             make check, then every notebook and one case of every feature"
 	@echo "make test-browser     visit every notebook and every page in a browser"
 	@echo "make test-answers     every wrong, unusual and hostile answer to Tutorial 7"
+	@echo "make test-class       a class on a JupyterHub, with real accounts and hostile students (root)"
 	@echo "make test-mutants     injure formulas and a plain VAE one place at a time: it must be noticed"
 	@echo "make test-processors  notebooks and unit tests as on four other machines: an hour"
 	@echo "make test-lowest      make test with the lowest versions that pyproject.toml allows"
@@ -75,6 +76,12 @@ test-browser: $(VENV)/installed-test
 
 test-answers: $(VENV)/installed-test
 	$(BIN)/python $(PYTEST) -m '' tests/tutorial
+
+# Accounts are made on a copy of this machine that vanishes: deploy/README.md. Elsewhere it says why not.
+test-class: $(VENV)/installed-test
+	@[ "$$(id -u)" = 0 ] || { echo "This needs root, for accounts and sandboxes: sudo make test-class"; exit 1; }
+	$(BIN)/python -m pip install --quiet --editable '.[test,tutorial,hub]'
+	$(BIN)/python -m pytest -m '' -rs tests/class
 
 test-mutants: $(VENV)/installed-test
 	$(BIN)/python tests/mutants/mutants.py

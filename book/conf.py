@@ -34,6 +34,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "data/README.md",
     "benchmarks/README.md",
+    "deploy/README.md",
     "notebooks/README.md",
     "notebooks/[0-9]*.ipynb",
     "notebooks/tutorial_7/README.md",

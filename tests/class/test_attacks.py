@@ -103,7 +103,9 @@ def tried(codes, lecturer, port, shut_in) -> dict[str, bool]:
     prefix = sandbox.command(str(folder)) if shut_in else []
     command = [*prefix, os.path.abspath(sys.executable), str(folder / "worker.py")]
     environment = {"PATH": os.environ["PATH"]} | sandbox.environment()
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

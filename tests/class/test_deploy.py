@@ -1,0 +1,122 @@
+"""The files of deploy/: they load, they say what they are, a term's versions fit the project."""
+
+import importlib.util
+import re
+import subprocess
+import tomllib
+
+import freeze
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from traitlets.config.loader import PyFileConfigLoader
+
+from tests.helpers import ROOT
+
+DEPLOY = ROOT / "deploy"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONFIGURATIONS = ["jupyterhub_config.py", "nbgrader_config.py"]
+CONFIGURATIONS += ["larger/systemd.py", "larger/docker.py"]
+README = (DEPLOY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, flags=re.S)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_configuration_loads(name):
+    path = DEPLOY / name
+    config = PyFileConfigLoader(path.name, str(path.parent)).load_config()
+    if name != "nbgrader_config.py":
+        assert config.PAMAuthenticator.open_sessions is False
+        assert config.Spawner.environment["LECTURE_SHARED_CACHE"].endswith("models")
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_every_option_of_it_is_one_that_the_program_knows(name):
+    known = {}
+    modules = ["jupyterhub.app", "jupyterhub.auth", "jupyterhub.spawner", "jupyterhub.proxy"]
+    modules += ["nbgrader.coursedir", "nbgrader.exchange.default.exchange"]
+    modules += ["dockerspawner", "systemdspawner", "jupyter_server.services.kernels.kernelmanager"]
+    for module in modules:
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError:
+            continue
+        known |= {n: v for n, v in vars(loaded).items() if hasattr(v, "class_traits")}
+    path = DEPLOY / name
+    config = PyFileConfigLoader(path.name, str(path.parent)).load_config()
+    checked = 0
+    for owner, options in config.items():
+        if owner in known:
+            names = set(known[owner].class_trait_names(config=True))
+            unknown = set(options) - names
+            assert not unknown, f"{owner} has no {unknown}"
+            checked += 1
+    if not checked:
+        pytest.skip("None of the programs is installed here.")
+
+
+def test_what_was_not_run_says_so():
+    for path in (DEPLOY / "larger").iterdir():
+        text = path.read_text(encoding="utf-8")
+        assert "NOT RUN" in text or "NOT BUILT" in text, path.name
+        assert f"`larger/{path.name}`" in README
+
+
+def test_the_values_for_kubernetes_are_yaml_with_the_chart_s_names():
+    values = yaml.safe_load((DEPLOY / "larger" / "kubernetes.yaml").read_text(encoding="utf-8"))
+    assert set(values) == {"hub", "singleuser", "prePuller", "cull", "scheduling"}
+    compile(values["hub"]["extraConfig"]["ngshare"], "ngshare", "exec")
+    limits = {values["singleuser"]["memory"]["limit"]}
+    for name in ("systemd.py", "docker.py"):
+        limits |= set(re.findall(r'mem_limit = "(\w+)"', (DEPLOY / "larger" / name).read_text()))
+    assert limits == {"3G"}, "the page, and all files, say one limit"
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*.sh")), ids=lambda path: path.name)
+def test_a_script_is_one_that_sh_reads(path):
+    subprocess.run(["sh", "-n", str(path)], check=True)
+
+
+def test_every_file_that_the_page_names_is_there():
+    named = set(re.findall(r"(?:deploy|tools|larger|grading)/[\w/]+\.\w+", README))
+    places = {"larger": DEPLOY, "grading": ROOT / "notebooks" / "tutorial_7"}
+    for name in named:
+        folder = places.get(name.split("/")[0], ROOT)
+        assert (folder / name).exists(), name
+    assert len(named) >= 10 and len(BLOCKS) >= 6
+
+
+# ------------------------------------------------------------------------- a term's versions
+
+
+def test_a_term_s_versions_hold_everything_that_the_project_asks_for():
+    kept = freeze.frozen(freeze.FILE.read_text(encoding="utf-8"))
+    extras = PROJECT["optional-dependencies"]
+    for text in PROJECT["dependencies"] + sum((extras[name] for name in freeze.EXTRAS), []):
+        requirement = Requirement(text)
+        version = kept.get(requirement.name.lower())
+        assert version, f"{text}: not frozen. Run tools/freeze.py"
+        assert requirement.specifier.contains(version), f"{text}: {version} is frozen"
+
+
+def test_a_term_s_versions_name_no_address():
+    for line in freeze.FILE.read_text(encoding="utf-8").splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9][\w.]*", line), line
+
+
+def test_drift_is_said():
+    kept = {"torch": "2.6.0", "numpy": "2.0"}
+    lines = freeze.differences({"torch": "2.7.0", "numpy": "2.0", "new": "1"}, kept)
+    assert lines == [
+        "torch: 2.7.0 is installed, 2.6.0 is frozen",
+        "new: 1 is installed and not frozen",
+    ]
+    assert freeze.differences(kept, kept) == []
+
+
+def test_what_is_needed_is_found_through_other_packages():
+    found = freeze.needed(
+        {"dependencies": ["traitlets", "jupyterlab"], "optional-dependencies": {}}
+    )
+    assert {"traitlets", "jupyterlab", "jupyter-server", "tornado"} <= set(found)
+    assert "lecture-utils" not in found
