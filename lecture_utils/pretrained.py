@@ -1,5 +1,10 @@
-"""The two models of Burda et al. (2015), table 1, one stochastic layer, as `make bench-published`
-trained them."""
+"""Two models with the architecture of Burda et al. (2015), table 1, one stochastic layer, as
+`make bench-published` trained them.
+
+Their training is not that of the paper: another schedule, another estimator of the gradient, other
+initial weights, products in bfloat16, and schedules chosen after test curves had been seen
+(benchmarks/train_published.py). Notebook 08 says so where the numbers stand.
+"""
 
 import json
 from pathlib import Path
