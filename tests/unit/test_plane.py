@@ -5,6 +5,7 @@ import time
 from lecture_utils import data, models
 from lecture_utils.explorers import plane
 
+import numpy as np
 import pytest
 import torch
 
@@ -59,7 +60,7 @@ def test_the_plane_shows_a_random_sample_of_the_images(images):
     model = a_vae(0, 0.5)
     centres = plane.BetaPicture({"1": model}, *images, n=20).clouds["1"].get_offsets()
     mu, _ = model.encode(images[0])
-    rows = torch.cdist(torch.tensor(centres.data), mu.double()).argmin(dim=1)
+    rows = torch.cdist(torch.tensor(np.asarray(centres)), mu.double()).argmin(dim=1)
     assert len(set(rows.tolist())) == 20 and rows.max() > 100  # of 200, not the first 20
 
 
