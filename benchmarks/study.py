@@ -35,8 +35,9 @@ def plan():
     for cells, seeds in (
         (short_core, range(10)),
         (BASELINES, range(1)),
+        (first, range(1)),
         (core_8, range(3)),
-        (first, range(2)),
+        (first, range(3)),
         (core_8, range(5)),
         (short, range(3)),
         (core_20, range(3)),

@@ -604,6 +604,32 @@ def effect_maps(
     return figure
 
 
+def noise_curves(
+    levels: tuple[float, ...], curves: dict[str, np.ndarray], reference: dict[str, float]
+) -> plt.Figure:
+    """Draw {model: nats [L, n seeds]} against the noise of the input [L], the mean as a line, the
+    range over seeds as a band; a model's first word chooses its colour. `reference` is
+    {text: nats}: a dashed line."""
+    figure, axis = plt.subplots(figsize=(7, 4.2))
+    fills = itertools.cycle(("full", "none", "left"))
+    for name, curve in curves.items():
+        color, marker = MODEL_STYLE[_model(name)]
+        line = {"AE": "-", "VAE": "--"}.get(name, ":")
+        fill = "full" if name in ("AE", "VAE") else next(fills)
+        mean = curve.mean(axis=1)
+        axis.plot(levels, mean, color=color, marker=marker, ls=line, fillstyle=fill, label=name)
+        band = curve.min(axis=1), curve.max(axis=1)
+        axis.fill_between(levels, *band, color=color, alpha=0.2, lw=0)
+    for text, value in reference.items():
+        axis.axhline(value, color=COLORS["prior"], ls="--", lw=1.5)
+        place = {"xytext": (0, 5), "textcoords": "offset points"}
+        axis.annotate(text, (0, value), color=COLORS["prior"], **place)
+    label = "\N{MINUS SIGN}log p(clean x | code), nats per image"
+    axis.set(xlabel="noise \N{GREEK SMALL LETTER NU} of the input", ylabel=label)
+    axis.legend()
+    return figure
+
+
 def plane_strip(codes: dict[str, torch.Tensor], labels: torch.Tensor, n: int = 300) -> plt.Figure:
     """Draw 2-D codes {title: [N, 2]} with digit labels [N] side by side on one common scale, with
     the circle that holds 95 % of N(0, I)."""

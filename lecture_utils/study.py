@@ -1,13 +1,14 @@
 """The recorded study of AE, DAE and VAE: its questions, and the record they are answered from.
 
-`QUESTIONS` and `MATTERS` were fixed before the first run was recorded (``benchmarks/study.py``
-records them). A question is a sentence and the comparisons it stands for, each of one model with
+The rule, the questions and the smallest effects that matter were fixed before the first run was
+recorded (by ``benchmarks/study.py``); 8 epochs joined the conditions later, before any run of that
+length. A question is a sentence and the comparisons it stands for, each of one model with
 another by one measure in one condition; `answer` judges them by the rule of `verdicts`.
 """
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,7 +89,7 @@ class Study:
         self._runs, self.machines = {}, set()
         for cell, seed, ran_in, machine, measures in read(file):
             if ran_in == precision:
-                self._runs.setdefault(cell, {})[seed] = measures
+                self._runs.setdefault(cell, {}).setdefault(seed, {}).update(measures)
                 self.machines.add(machine)
 
     def seeds(self, *cells: Cell) -> list[int]:
@@ -113,13 +114,19 @@ class Study:
         """Return a measure by seed, in the order of `seeds`."""
         return self.values(cell, measure).mean(axis=1).tolist()
 
-    def effect(self, claim: "Comparison", seeds: Iterable[int] | None = None) -> verdicts.Effect:
+    def effect(self, claim: "Comparison", seeds: Sequence[int] | None = None) -> verdicts.Effect:
         """Return the effect of one comparison over the seeds that both sides have.
 
         `seeds` restricts them further, for a verdict from half of the record.
         """
-        cells = [claim.ours, *([claim.theirs] if claim.theirs else [])]
-        common = [seed for seed in self.seeds(*cells) if seeds is None or seed in set(seeds)]
+        sides = [(claim.ours, claim.measure), (claim.theirs, claim.other)]
+        sides = [side for side in sides if side[0]]
+        common = [
+            seed
+            for seed in self.seeds(*(cell for cell, _ in sides))
+            if (seeds is None or seed in seeds)
+            and all(measure in self._runs[cell][seed] for cell, measure in sides)
+        ]
         ours = self.values(claim.ours, claim.measure, common)
         theirs = self.values(claim.theirs, claim.other, common) if claim.theirs else 0.0
         return verdicts.effect(ours, theirs)
@@ -258,6 +265,25 @@ def drawn(judged: list[Judged]) -> dict[str, dict[str, tuple]]:
         value = (sign * each.effect.mean / size, *ends, decided)
         panels.setdefault(condition_of(each), {})[row_of(each.comparison)] = value
     return panels
+
+
+def sign_map(record: Study, claims: list[list[Comparison]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return effects [R, C] in units of what matters, better positive, and a sign for each.
+
+    "+", "−" and "=" where the 95 % interval of one comparison alone says better, worse or alike,
+    "?" where it says nothing, "" with fewer than two seeds. Without Holm's correction: for looking.
+    """
+    signs = {"better": "+", "worse": "\N{MINUS SIGN}", "alike": "=", "open": "?", "missing": ""}
+
+    def cell(claim):
+        effect, size = record.effect(claim), matters(claim.measure)
+        lower = lower_is_better(claim.measure)
+        sign = signs[verdicts.outcome(effect, effect.p, size, lower)]
+        return (-effect.mean if lower else effect.mean) / size, sign
+
+    cells = [[cell(claim) for claim in row] for row in claims]
+    values, texts = zip(*(zip(*row) for row in cells))
+    return np.array(values), np.array(texts)
 
 
 def normality(epochs=CORE_EPOCHS, latent=20, noise=0.3) -> list[Comparison]:

@@ -111,3 +111,13 @@ def test_planes_in_a_strip_have_one_scale():
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
     assert figure.axes[0].get_xlim()[1] > 5
     plt.close(figure)
+
+
+def test_curves_against_noise_have_a_band_over_seeds_and_a_line_of_reference():
+    curves = {"AE": np.array([[60.0, 64.0], [90.0, 100.0]]), "DAE, ν = 0.3": np.ones((2, 3))}
+    figure = plotting.noise_curves((0.0, 0.3), curves, {"mean image": 206.0})
+    (axis,) = figure.axes
+    assert list(axis.lines[0].get_ydata()) == [62, 95] and len(axis.collections) == 2
+    assert 206 in [line.get_ydata()[0] for line in axis.lines]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(curves)
+    plt.close(figure)

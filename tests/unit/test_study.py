@@ -81,6 +81,21 @@ def test_a_distance_is_held_against_nought(nats, outcome, tmp_path):
     assert study.answer(study.Study(file), claims)[0].outcome == outcome
 
 
+def test_a_map_has_a_sign_for_each_cell_and_none_for_what_was_not_recorded(tmp_path):
+    file = tmp_path / "study.csv"
+    write(file, VAE, "nats", 5.0, range(3))
+    write(file, AE, "nats", 9.0, range(3))
+    write(file, VAE, "knn", 0.90, range(3))
+    write(file, AE, "knn", 0.95, range(3))
+    claims = [study.Comparison("nats", VAE, AE), study.Comparison("knn", VAE, AE)]
+    values, signs = study.sign_map(study.Study(file), [claims, [claims[0]._replace(ours=AE)] * 2])
+    assert values[0] == pytest.approx([4, -10], abs=0.1)
+    assert signs.tolist() == [["+", "−"], ["=", "="]]
+    missing = [study.Comparison("nats", study.model_cell("DAE"), AE)]
+    values, signs = study.sign_map(study.Study(file), [missing])
+    assert np.isnan(values).all() and signs.tolist() == [[""]]
+
+
 def test_the_questions_ask_for_measures_that_are_recorded():
     questions = [study.normality(), study.normal_literally(), study.only_the_vae()]
     questions += [study.separation(view=view) for view in ("expected", "corrupted", "clean")]
@@ -122,3 +137,50 @@ def test_every_recorded_verdict_is_one_of_four_words():
     for claims in (study.normality(), study.separation(), study.only_the_vae()):
         outcomes = [each.outcome for each in study.answer(recorded, claims)]
         assert verdicts.verdict(outcomes)
+
+
+def recorded_means(study_, measure, *cells):
+    return [np.mean(study_.means(cell, measure)) for cell in cells]
+
+
+def test_what_notebook_07_says_in_prose_is_true_of_the_record():
+    recorded = study.Study()
+    pixels, pca = study.Cell("pixels", 0.0, 784, 0), study.Cell("PCA", 0.0, 20, 0)
+    for epochs in study.CORE_EPOCHS:
+        ae, dae, vae = cells = [study.model_cell(n, 20, epochs) for n in ("AE", "DAE", "VAE")]
+        if not recorded.seeds(*cells):
+            continue
+        # "Of the energy distance of AE and DAE little is shape, of their nats much more, and of
+        # the VAE's nats nearly all."
+        shares = {}
+        for cell, ending in ((ae, ""), (dae, " corrupted"), (vae, "")):
+            for measure in ("energy", "nats"):
+                whole, shape = (
+                    recorded_means(recorded, name + ending, cell)[0]
+                    for name in (measure, f"{measure} whitened")
+                )
+                shares[cell.kind, measure] = shape / whole
+        for kind in ("AE", "DAE"):
+            assert shares[kind, "energy"] < 0.15 and shares[kind, "nats"] > 0.25
+        assert shares["VAE", "nats"] > 0.8
+        # "All three models have purer neighbourhoods than the plain pixels."
+        of_pixels = recorded_means(recorded, "knn", pixels)[0]
+        of_models = [
+            *recorded_means(recorded, "knn", ae, vae),
+            *recorded_means(recorded, "knn expected", dae),
+        ]
+        assert min(of_models) > of_pixels
+        # "A silhouette below 0.1 means classes that touch", for every row of the table.
+        assert max(recorded_means(recorded, "silhouette", pixels, pca, ae, vae)) < 0.1
+        # "The DAE's first row is not what it can do: it is the strange input again."
+        clean, expected = (
+            recorded_means(recorded, f"nats at code{ending}", dae)[0]
+            for ending in ("", " expected")
+        )
+        assert clean > expected + 1
+        # "Whether the VAE's latent noise makes it more robust depends on the noise level."
+        signs = {
+            recorded.effect(study.robustness(level, "VAE", ("AE",), (epochs,))[0]).mean > 0
+            for level in comparison.LEVELS
+        }
+        assert signs == {True, False}
