@@ -198,18 +198,18 @@ def views_of(model, images: Images, seed: int) -> dict:
 
     The code is the draw in AE and DAE; in the VAE it is the mean, and the draw is from q(z|x).
     """
-    sets = {"clean": (images.train, images.test)}
+    inputs = {"clean": lambda x: x}
     if isinstance(model, models.DenoisingAutoencoder):
         generator = _seeded(1000 + seed)
-        sets["corrupted"] = [models.corrupt(x, model.noise, generator) for x in sets["clean"]]
-        sets["expected"] = [expected_corruption(x, model.noise) for x in sets["clean"]]
+        inputs["corrupted"] = lambda x: models.corrupt(x, model.noise, generator)
+        inputs["expected"] = lambda x: expected_corruption(x, model.noise)
     views = {}
-    for kind, pair in sets.items():
-        codes = [codes_of(model, x) for x in pair]
+    for kind, prepared in inputs.items():
+        codes = [codes_of(model, prepared(x)) for x in (images.train, images.test)]
         views[kind] = (codes, codes)
     if isinstance(model, models.VAE):
         generator = _seeded(1000 + seed)
-        draws = [reparameterize(*model.encode(x), generator) for x in sets["clean"]]
+        draws = [reparameterize(*model.encode(x), generator) for x in (images.train, images.test)]
         views["clean"] = (views["clean"][0], draws)
     return views
 
@@ -237,24 +237,29 @@ def generation(model, g, gaussian, images: Images, seed: int) -> dict[str, np.nd
 @torch.no_grad()
 def reconstruction(model, images: Images, seed: int) -> dict[str, np.ndarray]:
     """-log p(x|z) in nats: at the code of the clean image, as trained, against noise; the KL."""
-    x = images.test
-    logits = model.decode(codes_of(model, x))
-    error = (torch.sigmoid(logits) - x).square().sum(dim=1)
-    found = {
-        "nats at code": tenths(-bernoulli_log_likelihood(logits, x)),
-        "squared error": tenths(error),
-    }
-    terms = model.loss_terms(x, _seeded(3000 + seed))
-    found["nats as trained"] = tenths(terms.reconstruction)
-    if isinstance(model, models.VAE):
-        found["kl"] = tenths(gaussian_kl(*model.encode(x)))
-    if isinstance(model, models.DenoisingAutoencoder):
-        z = codes_of(model, expected_corruption(x, model.noise))
-        found["nats at code expected"] = tenths(-model.log_likelihood(z, x))
+    x, generator = images.test, _seeded(3000 + seed)
+    parts = [_reconstructed(model, part, generator) for part in x.split(1000)]  # for memory
+    found = {name: tenths(torch.cat([part[name] for part in parts])) for name in parts[0]}
     few = x[:N_PAIRS]
     for level in LEVELS:
         z = model.code(models.corrupt(few, level, _seeded(4000 + seed)))
         found[f"noise {level}"] = tenths(-model.log_likelihood(z, few))
+    return found
+
+
+def _reconstructed(model, x, generator):
+    """The measures of reconstruction by name, of each image x [B, D], each [B]."""
+    logits = model.decode(model.code(x))
+    found = {
+        "nats at code": -bernoulli_log_likelihood(logits, x),
+        "squared error": (torch.sigmoid(logits) - x).square().sum(dim=1),
+        "nats as trained": model.loss_terms(x, generator).reconstruction,
+    }
+    if isinstance(model, models.VAE):
+        found["kl"] = gaussian_kl(*model.encode(x))
+    if isinstance(model, models.DenoisingAutoencoder):
+        z = model.code(expected_corruption(x, model.noise))
+        found["nats at code expected"] = -model.log_likelihood(z, x)
     return found
 
 

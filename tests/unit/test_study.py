@@ -184,3 +184,14 @@ def test_what_notebook_07_says_in_prose_is_true_of_the_record():
             for level in comparison.LEVELS
         }
         assert signs == {True, False}
+
+
+def test_the_prior_is_worth_less_the_more_dimensions_as_notebook_07_says():
+    recorded = study.Study()
+    for epochs in study.EPOCHS:
+        cells = [study.model_cell("VAE", latent, epochs) for latent in study.LATENTS]
+        if recorded.seeds(*cells):
+            prior = recorded_means(recorded, "frechet N(0, I)", *cells)
+            mixture = recorded_means(recorded, "frechet mixture", *cells)
+            ratios = np.divide(prior, mixture)
+            assert (np.diff(ratios) > 0).all() and ratios[0] < 1.5
