@@ -69,10 +69,10 @@ async function use(page) {
     Number,
   );
   await pad.focus();
-  await page.keyboard.press("Space");
+  await page.keyboard.press(" ");
   for (let i = 0; i < 8; i++) await page.keyboard.press("ArrowDown");
   for (const key of ["x", "d", "d", "a", "b", "m", "y"]) await page.keyboard.press(key);
-  await page.keyboard.press("Space");
+  await page.keyboard.press(" ");
   await pause(600);
   seen.byKeys = await pixels(page);
   seen.pen = await text(page, ".pen");
