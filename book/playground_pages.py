@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 
 from lecture_utils import data, playground
-from lecture_utils.explorers import em, shell
+from lecture_utils.explorers import cloud, em, shell
 from lecture_utils.toy_data import planar_digits
 
 from docutils import nodes
@@ -37,6 +37,7 @@ EXPLORERS = {
     "decoders_explorer": ("compare", "AE, 2 dimensions"),
     "em_explorer": ("em", ""),
     "beta_explorer": ("beta", ""),
+    "cloud_explorer": ("cloud", ""),
 }
 EXPLORER = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
 PLACE = (
@@ -46,8 +47,10 @@ PLACE = (
 TRAINED = (
     "On this page the models are trained already; in JupyterLab they are those of the notebook."
 )
+SOME = "On this page some of the steps are pictures; JupyterLab computes all of them."
 STANDS_IN = {
-    "em": "On this page some of the steps are pictures; JupyterLab computes all of them.",
+    "em": SOME,
+    "cloud": SOME,
     "beta": "On this page each model is a picture, trained once as the notebook trains it.",
     "kl": "",
     "reparameterization": "",
@@ -121,6 +124,11 @@ def tables(mnist):
             em.em_drawing(plane.train_points.double(), plane.train_labels),
             {"start": list(em.STARTS), "step": steps},
             [{"label": "start", "isList": True}, {"label": "EM step"}],
+        ),
+        "cloud": (
+            cloud.draw_cloud,
+            {"t": [*range(16), *range(16, 40, 2), *range(40, 101, 5)]},
+            [{"label": "time t", "first": 30}],
         ),
     }
 

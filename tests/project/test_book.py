@@ -49,7 +49,7 @@ def page(path, pages):
     return pages[path.relative_to(ROOT).with_suffix(".html").as_posix()]
 
 
-MOVES = r"(?<!cloud)(?<!bound)(?<!steps)_explorer\(|\bplayground\.(digits|reparameterization|kl)\("
+MOVES = r"_explorer\(|\bplayground\.(digits|reparameterization|kl)\("
 
 
 def cells(path, kind, tag=None):
