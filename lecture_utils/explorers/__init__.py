@@ -1,2 +1,4 @@
-"""The ipywidgets explorers: `shell`, and those of the toy problems (`toy`) and of MNIST
-(`mnist`)."""
+"""Explorers that compute in Python (ipywidgets), one module a notebook, on one `shell`.
+
+What a browser computes itself is `lecture_utils.playground`; `toy` has its formulas in Python.
+"""

@@ -1,6 +1,6 @@
 """Explorers: controls that redraw a picture, each a thin shell round a plain function.
 
-The plain functions need no browser; those of the toy problems are in `toy`, of MNIST in `mnist`.
+The plain functions need no browser. What a browser computes is in `lecture_utils.playground`.
 """
 
 import contextlib
