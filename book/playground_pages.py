@@ -28,11 +28,6 @@ CALL = re.compile(r"\bplayground\.(digits|reparameterization|kl)\(")
 VIEW = re.compile(r"""\bview=["'](\w*)["']""")
 # Explorers that need a kernel in JupyterLab: the view that shows the same, and with which model.
 EXPLORERS = {
-    "reparameterization_explorer": ("reparameterization", ""),
-    "kl_explorer": ("kl", ""),
-    "latent_plane_explorer": ("", "VAE, 2 dimensions"),
-    "traversal_explorer": ("", "VAE, 20 dimensions"),
-    "interpolation_explorer": ("path", "VAE, 20 dimensions"),
     "noise_explorer": ("compare", "DAE, 2 dimensions"),
     "decoders_explorer": ("compare", "AE, 2 dimensions"),
     "em_explorer": ("em", ""),
