@@ -42,7 +42,7 @@ PLACE = (
 TRAINED = (
     "On this page the models are trained already; in JupyterLab they are those of the notebook."
 )
-SOME = "On this page some of the steps are pictures; JupyterLab computes all of them."
+SOME = "On this page some of the values are pictures; JupyterLab computes all of them."
 STANDS_IN = {
     "em": SOME,
     "cloud": SOME,
