@@ -16,7 +16,7 @@ import shutil
 from pathlib import Path
 
 from lecture_utils import data, playground
-from lecture_utils.explorers import cloud, em, shell
+from lecture_utils.explorers import cloud, em, shell, theory
 from lecture_utils.toy_data import planar_digits
 
 from docutils import nodes
@@ -33,6 +33,8 @@ EXPLORERS = {
     "em_explorer": ("em", ""),
     "beta_explorer": ("beta", ""),
     "cloud_explorer": ("cloud", ""),
+    "bound_explorer": ("bound", ""),
+    "steps_explorer": ("steps", ""),
 }
 EXPLORER = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
 PLACE = (
@@ -46,6 +48,8 @@ SOME = "On this page some of the values are pictures; JupyterLab computes all of
 STANDS_IN = {
     "em": SOME,
     "cloud": SOME,
+    "bound": SOME,
+    "steps": SOME,
     "beta": "On this page each model is a picture, trained once as the notebook trains it.",
     "kl": "",
     "reparameterization": "",
@@ -119,6 +123,20 @@ def tables(mnist):
             em.em_drawing(plane.train_points.double(), plane.train_labels),
             {"start": list(em.STARTS), "step": steps},
             [{"label": "start", "isList": True}, {"label": "EM step"}],
+        ),
+        "bound": (
+            theory.draw_bound,
+            {"mean": [0.0, 0.5, 1.0], "sd": [0.3, 0.5, 0.6, 0.8, 1.2], "k": [1, 5, 50, 1000]},
+            [
+                {"label": "mean of q", "first": 0.5},
+                {"label": "sd of q", "first": 0.6},
+                {"label": "samples k"},
+            ],
+        ),
+        "steps": (
+            theory.draw_steps,
+            {"s": [0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5], "n_steps": list(theory.STEPS)},
+            [{"label": "sd of the data s", "first": 0.5}, {"label": "steps T", "first": 1000}],
         ),
         "cloud": (
             cloud.draw_cloud,
