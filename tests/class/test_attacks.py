@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -128,11 +127,9 @@ def test_the_grader_starts_that_sandbox(name, lecturer, port, sandboxed):
 
 @pytest.mark.parametrize("name", named(attacks.HARM, FIRST))
 def test_harm_stays_in_the_sandbox_and_costs_no_honest_answer(name, lecturer, port, sandboxed):
-    start = time.monotonic()
     with watched() as most:
         attacked, honest = judged(name, lecturer, port, "auto")
     assert attacked and honest is None
-    assert time.monotonic() - start < 400
     limited = sandbox.cgroup()
     limited.close()
     processes, memory = most()

@@ -4,6 +4,7 @@ attacks on the way, and what is lost when something dies in the middle (nothing)
 import csv
 import io
 import os
+import shutil
 import signal
 import time
 from types import SimpleNamespace
@@ -229,3 +230,76 @@ def test_nothing_of_the_sandboxes_is_left(school, graded):
     left = school.machine.run("ls -d /tmp/tutorial_7_*", "lecturer", check=False).stdout
     # Folders of the two that were killed, and of nobody else.
     assert len(left.split()) <= 2
+
+
+# ----------------------------------------------------------------------------- in a browser
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, driven by Playwright."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("This test needs Chromium or Chrome.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(args=["--no-sandbox"], executable_path=program)
+
+
+def logged_in(school, browser, name):
+    """A page of somebody who logged in by hand."""
+    page = browser.new_context(viewport={"width": 1200, "height": 800}).new_page()
+    page.set_default_timeout(180_000)
+    page.goto(f"{school.hub}/hub/login")
+    page.fill("#username_input", name)
+    page.fill("#password_input", school.passwords[name])
+    page.click("#login_submit")
+    page.wait_for_url("**/lab**")
+    page.wait_for_selector("#jp-MainLogo, .jp-Launcher", state="attached")
+    return page
+
+
+def picture(page, name):
+    """Keep a picture where CLASS_PICTURES asks for it."""
+    if folder := os.environ.get("CLASS_PICTURES"):
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+def menu(page):
+    """The entries of JupyterLab's menu Nbgrader."""
+    page.click("text=Nbgrader >> nth=0")
+    page.wait_for_selector(".lm-Menu-itemLabel:has-text('Assignment List')")
+    entries = page.eval_on_selector_all(".lm-Menu-itemLabel", "e => e.map(x => x.innerText)")
+    return {entry for entry in entries if entry.strip()}
+
+
+def test_a_student_sees_the_list_of_assignments_and_no_tools_for_lecturers(school, graded, browser):
+    page = logged_in(school, browser, "ada")
+    entries = menu(page)
+    picture(page, "student-menu")
+    assert "Assignment List" in entries
+    assert not entries & {"Formgrader", "Create Assignment", "Course List"}
+    page.click(".lm-Menu-itemLabel:has-text('Assignment List')")
+    page.wait_for_selector("text=Submitted assignments")
+    page.wait_for_selector("text=tutorial_7")
+    page.wait_for_timeout(2000)
+    picture(page, "student-list")
+    assert "fetch feedback" in page.inner_text("body").lower()
+
+
+def test_the_lecturer_sees_the_class_in_the_formgrader(school, graded, browser):
+    page = logged_in(school, browser, "lecturer")
+    assert "Formgrader" in menu(page)
+    picture(page, "lecturer-menu")
+    page.goto(f"{school.hub}/user/lecturer/formgrader/manage_submissions/tutorial_7")
+    page.wait_for_selector("text=mallory")
+    page.wait_for_timeout(2000)
+    picture(page, "formgrader-submissions")
+    for name in ("ada", "zoe"):
+        assert name in page.inner_text("body")
+    page.goto(f"{school.hub}/user/lecturer/formgrader/gradebook/tutorial_7/tutorial_7")
+    page.wait_for_selector("text=Submission #1")
+    page.wait_for_timeout(2000)
+    picture(page, "formgrader-manual")
