@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -17,7 +16,7 @@ from . import attacks
 
 # Of the course root, which cases.py has put on the path.
 from grading import sandbox  # isort: skip
-from grading.score import Submission  # isort: skip
+from grading.score import Score, Submission  # isort: skip
 
 psutil = pytest.importorskip("psutil")
 SETUP = [cells(SOURCE)[name].source for name in ("setup", "loop")]
@@ -54,38 +53,22 @@ def port(lecturer):
 
 
 def judged(name, lecturer, port, prefix):
-    """What the grader says of (the attacked task, an honest answer beside it), and its notes."""
+    """What the grader says of the attacked task and of an honest answer, and the cgroup's peaks."""
     answers = [("kl", attacks.cell(name, lecturer, port)), ("likelihood", SOLUTIONS["likelihood"])]
     with Submission(SETUP, answers, prefix, computing=10) as submission:
-        return [submission.verdict(task, 1)[0] for task in ("kl", "likelihood")]
+        said = [submission.verdict(task, 1)[0] for task in ("kl", "likelihood")]
+        return *said, peaks(submission.worker.cgroup)
 
 
-@contextlib.contextmanager
-def watched():
-    """Yield a function that says how many processes, and bytes, sandboxes took at most."""
-    most, end = [0, 0], threading.Event()
-
-    def watch():
-        while not end.wait(0.2):
-            count = memory = 0
-            for process in psutil.process_iter(["uids", "memory_info", "cmdline"]):
-                with contextlib.suppress(psutil.Error, TypeError):
-                    if "worker.py" in " ".join(process.info["cmdline"]) and _is_inside(process):
-                        count += 1
-                        memory += process.info["memory_info"].rss
-            most[:] = max(most[0], count), max(most[1], memory)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield lambda: most
-    finally:
-        end.set()
-        thread.join()
-
-
-def _is_inside(process):
-    return process.info["cmdline"][0].endswith(("python", "python3"))
+def peaks(cgroup) -> dict[str, int]:
+    """{kind: the most that a sandbox has taken}, as far as the kernel counts it."""
+    files = {"memory.max_usage_in_bytes": "memory", "memory.peak": "memory", "pids.peak": "pids"}
+    found = {}
+    for folder in cgroup.folders:
+        for file, kind in files.items():
+            with contextlib.suppress(OSError):
+                found[kind] = int((folder / file).read_text())
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -120,23 +103,17 @@ def test_what_succeeds_without_a_sandbox_is_refused_in_it(lecturer, port, sandbo
 
 @pytest.mark.parametrize("name", ["neighbours"])
 def test_the_grader_starts_that_sandbox(name, lecturer, port, sandboxed):
-    attacked, honest = judged(name, lecturer, port, "auto")
+    attacked, honest, _ = judged(name, lecturer, port, "auto")
     assert attacked and honest is None
     assert judged(name, lecturer, port, ())[0] is None, "no points even without a sandbox"
 
 
 @pytest.mark.parametrize("name", named(attacks.HARM, FIRST))
 def test_harm_stays_in_the_sandbox_and_costs_no_honest_answer(name, lecturer, port, sandboxed):
-    with watched() as most:
-        attacked, honest = judged(name, lecturer, port, "auto")
+    attacked, honest, most = judged(name, lecturer, port, "auto")
     assert attacked and honest is None
-    limited = sandbox.cgroup()
-    limited.close()
-    processes, memory = most()
-    if os.getuid() == 0 or "processes" in limited.limits:
-        assert processes <= sandbox.PROCESSES
-    if "memory" in limited.limits:
-        assert memory < 1.5 * sandbox.MEMORY  # pages shared by forks are counted more than once
+    assert most.get("pids", 0) <= sandbox.PROCESSES
+    assert most.get("memory", 0) <= sandbox.MEMORY
 
 
 def test_nothing_is_left_of_a_sandbox(lecturer, port, sandboxed):
@@ -184,3 +161,25 @@ def test_the_sandbox_holds_neither_the_course_nor_the_tests(sandboxed):
     bound = sandbox.readable()
     for private in (COURSE, COURSE.parent, COURSE.parents[1], COURSE.parents[1] / "tests"):
         assert not any(private.is_relative_to(path) for path in bound), bound
+
+
+@pytest.mark.parametrize("wanted", ["auto", "required", "none"])
+def test_what_happens_without_a_sandbox(wanted, monkeypatch, caplog):
+    monkeypatch.setattr(sandbox, "problem", lambda: "bwrap is not installed")
+    monkeypatch.setattr(Score, "said", False)
+    score = Score(sandbox=wanted)
+    warned = []
+    monkeypatch.setattr(score.log, "warning", lambda text, *words: warned.append(text % words))
+    if wanted == "required":
+        with pytest.raises(RuntimeError, match="bwrap is not installed"):
+            score._prefix()
+        return
+    assert [score._prefix(), score._prefix()] == [(), ()]
+    (line,) = warned  # once for the class
+    assert "runs with your rights" in line and "\n" not in line
+    assert ("apt install bubblewrap" in line) == (wanted == "auto")
+
+
+def test_another_sandbox_than_bubblewrap_can_be_named():
+    score = Score(sandbox="podman run --rm -i -v {folder}:{folder} 'my image'")
+    assert score._prefix()[-1] == "my image"

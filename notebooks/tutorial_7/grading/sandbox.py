@@ -187,6 +187,7 @@ def _by_hand():
         if version == 1 and kind == "memory":
             files["memory"] = [("memory.limit_in_bytes", MEMORY)]
         folder = path / name
+        _tidy(path)
         try:
             folder.mkdir(exist_ok=True)
             if folder not in folders:
@@ -203,6 +204,14 @@ def _by_hand():
     enter = 'for file in $1; do echo $$ > "$file" || exit 1; done; shift; exec "$@"'
     procs = " ".join(str(folder / "cgroup.procs") for folder in folders)
     return Cgroup(("sh", "-c", enter, "sandbox", procs), tuple(folders), tuple(limits))
+
+
+def _tidy(path):
+    """Delete what killed graders have left: empty cgroups, older than any that is being filled."""
+    for old in path.glob("sandbox-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - old.stat().st_mtime > 600:
+                old.rmdir()  # refuses while a process is in it
 
 
 def _own_cgroups():

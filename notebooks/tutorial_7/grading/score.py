@@ -269,7 +269,7 @@ class Score(NbGraderPreprocessor):
         """How workers are started; say once for the class what stops a hostile submission."""
         known = self.sandbox in ("auto", "required", "none")
         if self.sandbox == "required" and sandbox.problem():
-            raise SystemExit(f"Nothing was graded. {sandbox.says()}")
+            raise RuntimeError(f"Nothing is graded without a sandbox. {sandbox.says()}")
         safe = known and self.sandbox != "none" and not sandbox.problem()
         if not Score.said:
             Score.said = True
