@@ -22,10 +22,9 @@ c.JupyterHub.bind_url = os.environ.get("CLASS_ADDRESS", "http://127.0.0.1:8000")
 c.JupyterHub.db_url = f"sqlite:///{CLASS / 'hub' / 'jupyterhub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(CLASS / "hub" / "cookie_secret")
 c.ConfigurableHTTPProxy.pid_file = str(CLASS / "hub" / "proxy.pid")
-# A restart of the hub ends neither the proxy nor the students' servers.
+# A restart of the hub ends no student's server. The proxy is replaced, which takes a moment.
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
-c.ConfigurableHTTPProxy.should_start = True
 
 # Accounts of this machine, in the group `lecture-11` or lecturers.
 c.JupyterHub.authenticator_class = "pam"

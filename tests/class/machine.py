@@ -64,7 +64,8 @@ class Machine:
         environment = PYTHON.parents[1]
         if (ROOT / ".venv").resolve() != environment.resolve():
             script += [f"rm -rf {ROOT}/.venv", f"ln -s {environment} {ROOT}/.venv"]
-        script += ["touch /var/machine-is-up", "exec sleep infinity"]
+        # The first process of a machine buries what has died; bash does, sleep would not.
+        script += ["touch /var/machine-is-up", "while true; do sleep 3600 & wait; done"]
         words = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--ipc"]
         words += ["--mount-proc", "--kill-child", "bash", "-c", "\n".join(script)]
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)

@@ -201,6 +201,15 @@ def test_what_is_no_notebook_of_the_owner_is_named_and_costs_nobody_else(course,
     assert course.said("Not collected: mallory+tutorial_7")
 
 
+def test_behind_a_refused_one_the_student_s_last_good_one_counts(course):
+    course.hand_in("mallory", "good")
+    spoilt = course.hand_in("mallory", "newer", random="later")
+    os.utime(spoilt / NOTEBOOK)
+    _link_to_the_gradebook(course, spoilt)
+    course.collect()
+    assert course.got() == {"mallory": "good"} and course.said("1 refused")
+
+
 def test_foreign_files_and_accounts_are_named_and_left_there(course):
     folder = course.hand_in("ada", "ada's")
     (folder / "grading.py").write_text("import os")

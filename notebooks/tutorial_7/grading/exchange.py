@@ -42,7 +42,7 @@ class CollectByOwner(ExchangeCollect):
     )
 
     def init_src(self):
-        """Find the newest submission of each owner."""
+        """Find the submissions of each owner, the newest first."""
         self.inbound_path = os.path.join(self.root, self.coursedir.course_id, "inbound")
         if not os.path.isdir(self.inbound_path):
             self.fail(f"Course not found: {self.inbound_path}")
@@ -59,7 +59,8 @@ class CollectByOwner(ExchangeCollect):
         self.src_records = []
         for _, own in sorted(records.items()):
             in_time = [r for r in own if due is None or r["timestamp"] <= due]
-            self.src_records.append(max(in_time or own, key=lambda r: r["timestamp"]))
+            newest_first = sorted(in_time or own, key=lambda r: r["timestamp"], reverse=True)
+            self.src_records.append(newest_first)
 
     def _due(self):
         """The due date, where only what came before it is wanted (--before-duedate)."""
@@ -123,11 +124,16 @@ class CollectByOwner(ExchangeCollect):
     def copy_files(self):
         """Copy all submissions, each in one step, and name at the end what was not collected."""
         done = dict.fromkeys(("new", "newer", "known"), 0)
-        for record in self.src_records:
-            try:
-                done[self._collect(record)] += 1
-            except OSError as error:
-                self._refuse(record["filename"], error)
+        for newest_first in self.src_records:
+            for record in newest_first:
+                try:
+                    done[self._collect(record)] += 1
+                    break
+                except Refused as error:  # the one before may be as it should be
+                    self._refuse(record["filename"], error)
+                except OSError as error:
+                    self._refuse(record["filename"], error)
+                    break
         self.log.info(
             "%d collected for the first time, %d handed in again, %d known before, %d refused.",
             *done.values(),

@@ -74,14 +74,15 @@ def command(folder: str) -> list[str]:
     if root:
         words += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
-        words += ["--disable-userns"]
+        words += ["--disable-userns", "--as-pid-1"]  # so that no kill(-1) reaches the worker
     words.append("--")
     if root:
         user = str(FIRST_UID + secrets.randbelow(2**30))
         words += ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
         words += ["--inh-caps=-all", "--no-new-privs"]
         # Once more as that user, in a namespace that allows no further ones.
-        words += ["bwrap", "--unshare-user", "--disable-userns", "--dev-bind", "/", "/", "--"]
+        words += ["bwrap", "--unshare-user", "--disable-userns", "--unshare-pid", "--as-pid-1"]
+        words += ["--dev-bind", "/", "/", "--"]
     words += ["prlimit", f"--as={ADDRESSES}", f"--nproc={PROCESSES}", f"--fsize={FILE}"]
     return [*words, "--core=0", "--nofile=256", "--"]
 

@@ -276,8 +276,7 @@ def _kill(child):
     os.waitpid(child, 0)
     for _ in range(100):
         with contextlib.suppress(OSError):
-            with open(f"/proc/self/task/{os.getpid()}/children") as children:
-                left = children.read().split()
+            left = _children()
             for orphan in left:
                 with contextlib.suppress(OSError):
                     os.kill(int(orphan), signal.SIGKILL)
@@ -285,6 +284,17 @@ def _kill(child):
             if left:
                 continue
         break
+
+
+def _children():
+    """The processes whose parent is this one, by the numbers that this one knows them by."""
+    own, found = os.readlink("/proc/self"), []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/status") as file:
+            status = dict(line.split(":", 1) for line in file if ":" in line)
+            if status["PPid"].strip() == own:
+                found.append(status["NSpid"].split()[-1])  # its number in this namespace
+    return found
 
 
 if __name__ == "__main__":
