@@ -174,6 +174,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     unit: 0,
     pen: [14, 14],
     penDown: false,
+    byKeys: false, // only then the keyboard's pen is shown
   };
   let entry,
     result,
@@ -214,7 +215,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     result.computed = performance.now() - start;
     paint($(".x"), result.x);
     paint($(".decoded"), result.logits.map(sigmoid));
-    drawPad($(".pad"), state, part.root.activeElement === $(".pad"));
+    drawPad($(".pad"), state, state.byKeys && part.root.activeElement === $(".pad"));
     drawLatent();
     showNats();
     if ($(".compare").open) showModels();
@@ -473,13 +474,18 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
     changed();
   };
 
-  dragging(part, $(".pad"), (x, y, isNew) => draw([x * SIDE, y * SIDE], isNew));
+  dragging(part, $(".pad"), (x, y, isNew) => {
+    state.byKeys = false;
+    draw([x * SIDE, y * SIDE], isNew);
+  });
   on($(".pad"), "focus blur", () => {
     state.penDown = false;
+    state.byKeys = $(".pad").matches(":focus-visible");
     changed();
   });
   on($(".pad"), "keydown", event => {
     const step = arrow(event);
+    state.byKeys = true;
     if (step) {
       state.pen = state.pen.map((v, i) => Math.min(SIDE, Math.max(0, v + step[i])));
       if (state.penDown) draw(state.pen, false);
@@ -639,7 +645,7 @@ function surpriseInWords({ surprise: all, samples }, { value, error, effective }
 // --- Pictures ---
 
 /** The pen's strokes on squared paper; a given image in grey; the keyboard's pen as a square. */
-function drawPad(canvas, { strokes, fixed, pen, penDown }, hasFocus) {
+function drawPad(canvas, { strokes, fixed, pen, penDown }, withPen) {
   const { context, width } = sheet(canvas),
     unit = width / SIDE;
   context.scale(unit, unit);
@@ -659,7 +665,7 @@ function drawPad(canvas, { strokes, fixed, pen, penDown }, hasFocus) {
   Object.assign(context, { lineCap: "round", lineJoin: "round" });
   for (const stroke of strokes)
     line(context, stroke.length > 1 ? stroke : [stroke[0], stroke[0]], "#000", { width: 2 * PEN });
-  if (!hasFocus) return;
+  if (!withPen) return;
   Object.assign(context, {
     strokeStyle: penDown ? COLORS.reconstruction : COLORS.latent,
     lineWidth: 0.5,
