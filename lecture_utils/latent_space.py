@@ -1,10 +1,9 @@
 """Walks through a latent space: decode a code, move one coordinate, blend two images, add noise."""
 
-from lecture_utils.evaluation import active_units, codes_of
+from lecture_utils.evaluation import codes_of
 from lecture_utils.models import corrupt
-from lecture_utils.objectives import bernoulli_log_likelihood, gaussian_kl
+from lecture_utils.objectives import bernoulli_log_likelihood
 
-import numpy as np
 import torch
 
 
@@ -66,16 +65,3 @@ def denoise_with_each(
 def first_of_each_digit(labels: torch.Tensor) -> list[int]:
     """Return the row of the first image of each digit 0..9 among labels [N]."""
     return [int((labels == digit).nonzero()[0]) for digit in range(10)]
-
-
-@torch.no_grad()
-def named_units(model, images: torch.Tensor) -> list[tuple[str, int]]:
-    """Return (text, number) of each latent unit of a VAE, sorted by its mean KL over images [N, D],
-    the largest first."""
-    mu, logvar = (part.cpu() for part in model.encode(images.to(model.to_logits.weight.device)))
-    kl = [gaussian_kl(mu[:, [j]], logvar[:, [j]]).mean().item() for j in range(mu.shape[1])]
-    active = active_units(model, images)
-    return [
-        (f"{j}: {kl[j]:.2f} nats, {'active' if active[j] else 'inactive'}", j)
-        for j in np.argsort(kl)[::-1].tolist()
-    ]

@@ -1,4 +1,4 @@
-"""The explorers of notebooks 06 and 07: move a code, a path between two digits, an input's noise.
+"""The explorers of notebook 07: move a code, an input's noise.
 
 Each has a plain function in `latent_space` that computes what is shown, a class whose `draw` makes
 a picture of it in milliseconds (and says the same in words), and a shell of controls.
@@ -11,24 +11,16 @@ from lecture_utils.latent_space import (
     decoded,
     denoise_with_each,
     first_of_each_digit,
-    interpolate,
-    named_units,
     nearest_code,
-    traverse,
 )
-from lecture_utils.plotting import COLORS, digit_panel
+from lecture_utils.plotting import digit_panel
 
 import ipywidgets
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-TRAVERSAL = torch.linspace(-3, 3, 13)  # positions of the digits in the strip of a traversal
-PATH = torch.linspace(0, 1, 11)  # and in those of an interpolation
-
-
-# --- Notebook 06: latent plane -> digit ---
+# --- Notebook 07: latent planes -> digits ---
 
 
 class PlanePicture:
@@ -116,14 +108,6 @@ class _MarkedPlane:
         self.words.set_text(words)
 
 
-def latent_plane_explorer(model, codes: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return sliders for both coordinates of a 2-D latent space above the codes [N, 2] with a
-    marker at z, and z decoded."""
-    return explorer(
-        PlanePicture({"VAE": model}, {"VAE": codes}, labels, limit=4.3).draw, _plane_sliders(4)
-    )
-
-
 def decoders_explorer(models: dict, codes: dict, labels: torch.Tensor) -> ipywidgets.VBox:
     """Return sliders for a code of the latent plane above each 2-D model's plane, all on one scale,
     and its decoded digit.
@@ -142,182 +126,6 @@ def _plane_sliders(limit):
         )
         for name, label in (("z1", "z₁, horizontal"), ("z2", "z₂, vertical"))
     }
-
-
-# --- Notebook 06: traversals ---
-
-
-class TraversalPicture:
-    """One coordinate of the code of an image moved from -3 to 3: the digit, its change, the whole
-    strip, and q(z_j|x).
-
-    `images` [N, D] are binary, with labels [N].
-    """
-
-    def __init__(self, model, images: torch.Tensor, labels: torch.Tensor):
-        self.model, self.labels = model, labels
-        with torch.no_grad():
-            self.mu, self.logvar = (
-                part.cpu() for part in model.encode(images.to(model.to_logits.weight.device))
-            )
-        figure = Figure(figsize=(7, 4.1), layout="none")
-        axes = [figure.add_axes([left, 0.515, 0.235, 0.401]) for left in (0.08, 0.3825, 0.685)]
-        for axis, title in zip(
-            axes, ("decoded from its code", "with $z_j$ moved", "pixels that changed")
-        ):
-            axis.set_title(title, fontsize=11)
-        self.images = [_digit_image(axis) for axis in axes]
-        strip = figure.add_axes([0.08, 0.315, 0.84, 0.115])
-        self.strip = strip.imshow(
-            np.zeros((28, 28 * len(TRAVERSAL))),
-            extent=(-3.25, 3.25, 0, 1),
-            aspect="auto",
-            vmin=0,
-            vmax=1,
-        )
-        strip.set_axis_off()
-        self.frame = strip.add_patch(
-            Rectangle((0, 0), 0.5, 1, fill=False, ec=COLORS["reconstruction"], lw=3, clip_on=False)
-        )
-        line = figure.add_axes([0.08, 0.12, 0.84, 0.165])
-        line.set(xlim=(-3.25, 3.25), ylim=(0, 3), yticks=[], xlabel="$z_j$", xticks=range(-3, 4))
-        line.plot([-1, 1], [0.7, 0.7], "--|", color=COLORS["prior"], mew=2)
-        line.text(1.1, 0.7, "prior, 0 ± 1", color=COLORS["prior"], va="center", fontsize=10)
-        (self.posterior,) = line.plot([], [], "-|", color=COLORS["latent"], lw=4, ms=12, mew=2)
-        self.label = line.text(
-            0,
-            2,
-            "",
-            color=COLORS["latent"],
-            va="center",
-            fontsize=10,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )
-        (self.here,) = line.plot([0, 0], [0, 3], ":", color="black", lw=1.5)
-        self.picture = LivePicture(
-            figure, [*self.images, self.strip, self.frame, self.here, self.posterior, self.label]
-        )
-
-    def draw(self, digit: int, unit: int, z: float) -> Frame:
-        """Draw row `digit` of the images with coordinate `unit` moved to z, and its whole
-        traversal."""
-        mean, sigma = self.mu[digit, unit].item(), (self.logvar[digit, unit] / 2).exp().item()
-        start, moved, *whole = traverse(
-            self.model, self.mu[digit], unit, torch.cat([torch.tensor([mean, z]), TRAVERSAL])
-        )
-        change = (moved - start).abs()
-        for image, pixels in zip(self.images, (start, moved, change)):
-            image.set_data(_square(pixels))
-        self.strip.set_data(_row(torch.stack(whole)))
-        self.frame.set_x(z - 0.25)
-        self.here.set_xdata([z, z])
-        self.posterior.set_data([mean - sigma, mean + sigma], [2, 2])
-        where = f"{mean:.1f} ± {sigma:.1f}".replace("-", "\u2212")
-        self.label.set(x=min(max(mean + sigma, -3.1), 1.3) + 0.12, text=f"q(z|x): {where}")
-        return Frame(
-            self.picture.png(),
-            f"Top: a {self.labels[digit]} decoded from its code, the same with unit {unit} at "
-            f"{z:.1f}, and the pixels that "
-            f"changed, {change.sum():.0f} of {len(change)} in sum. Below: the whole traversal "
-            "from \u22123 to 3 with a frame at the "
-            f"present value, and q(z|x) of this unit, {where}, above the prior, 0 ± 1.",
-        )
-
-
-def traversal_explorer(model, images: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return controls for a digit, a latent unit of a VAE and its value above the
-    `TraversalPicture`.
-
-    The units are sorted by their mean KL over the binary images [N, D] with labels [N]; their names
-    state it in nats, and whether they are active.
-    """
-    rows, units = first_of_each_digit(labels), named_units(model, images)
-    return explorer(
-        TraversalPicture(model, images[rows], labels[rows]).draw,
-        {
-            "digit": _digit_choice(labels, rows, 3, "start from"),
-            "unit": _choice(units, units[0][1], "latent unit j"),
-            "z": ipywidgets.FloatSlider(
-                value=0, min=-3, max=3, step=0.1, readout_format=".1f", description="its value, z_j"
-            ),
-        },
-    )
-
-
-# --- Notebook 06: interpolation ---
-
-
-class InterpolationPicture:
-    """Two of the binary images [N, D] with labels [N], their blend at t by codes and by pixels,
-    both ways with a frame at t."""
-
-    def __init__(self, model, images: torch.Tensor, labels: torch.Tensor):
-        self.model, self.images, self.labels = model, images, labels
-        figure = Figure(figsize=(7, 3.9), layout="none")
-        axes = [figure.add_axes([left, 0.5, 0.205, 0.368]) for left in (0.08, 0.305, 0.53, 0.755)]
-        for axis, title in zip(
-            axes, ("from ($t = 0$)", "codes blended", "pixels blended", "to ($t = 1$)")
-        ):
-            axis.set_title(title, fontsize=11)
-        self.digits = [_digit_image(axis) for axis in axes]
-        self.strips, self.frames = [], []
-        for bottom, name in ((0.305, "codes"), (0.155, "pixels")):
-            axis = figure.add_axes([0.1, bottom, 0.86, 0.14])
-            self.strips.append(
-                axis.imshow(
-                    np.zeros((28, 28 * len(PATH))),
-                    extent=(-0.05, 1.05, 0, 1),
-                    aspect="auto",
-                    vmin=0,
-                    vmax=1,
-                )
-            )
-            axis.set(yticks=[], xticks=[])
-            axis.grid(False)
-            axis.spines[:].set_visible(False)
-            axis.set_ylabel(name, fontsize=11)
-            self.frames.append(
-                axis.add_patch(
-                    Rectangle(
-                        (0, 0), 0.1, 1, fill=False, ec=COLORS["reconstruction"], lw=3, clip_on=False
-                    )
-                )
-            )
-        axis.set(xticks=[0, 0.5, 1], xlabel="$t$")
-        self.picture = LivePicture(figure, [*self.digits, *self.strips, *self.frames])
-
-    def draw(self, start: int, end: int, t: float) -> Frame:
-        """Draw the way from row `start` to row `end` of the images, at the share t of the
-        second."""
-        pair = self.images[[start, end]]
-        codes, pixels = interpolate(self.model, pair, torch.cat([PATH, torch.tensor([t])]))
-        for image, digit in zip(self.digits, (pair[0], codes[-1], pixels[-1], pair[1])):
-            image.set_data(_square(digit))
-        for strip, frame, path in zip(self.strips, self.frames, (codes, pixels)):
-            strip.set_data(_row(path[:-1]))
-            frame.set_x(t - 0.05)
-        return Frame(
-            self.picture.png(),
-            f"Top: a {self.labels[start]}, the blend of both codes at t = {t:.2f} decoded, the "
-            f"blend of both images' pixels, and a {self.labels[end]}. Below: both ways from t = 0 "
-            "to 1, with a frame at the present t.",
-        )
-
-
-def interpolation_explorer(model, images: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
-    """Return controls for two of the binary images [N, D] with labels [N], and for t, above the
-    `InterpolationPicture`."""
-    rows = [int(row) for digit in range(10) for row in (labels == digit).nonzero()[:2]]
-    return explorer(
-        InterpolationPicture(model, images[rows], labels[rows]).draw,
-        {
-            "start": _digit_choice(labels, rows, 6, "from"),
-            "end": _digit_choice(labels, rows, 0, "to"),
-            "t": ipywidgets.FloatSlider(
-                value=0.5, min=0, max=1, step=0.05, description="share of the second, t"
-            ),
-        },
-    )
 
 
 # --- Notebook 07: one noisy digit in several models ---
@@ -396,8 +204,3 @@ def _digit_image(axis):
 
 def _square(pixels):
     return pixels.reshape(28, 28).numpy()
-
-
-def _row(digits):
-    """Join digits [K, 784] side by side to one picture [28, 28 K]."""
-    return digits.reshape(-1, 28, 28).permute(1, 0, 2).reshape(28, -1).numpy()

@@ -1,4 +1,4 @@
-"""The explorers of notebooks 06 and 07: the right digits and numbers, a picture of them, quickly,
+"""The explorers of notebook 07: the right digits and numbers, a picture of them, quickly,
 and no browser needed.
 """
 
@@ -18,15 +18,10 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.mnist_sized import CODES, DEAD, IMAGES, LABELS, LIVE, MODELS, TERMS, VAE
+from tests.mnist_sized import CODES, IMAGES, LABELS, MODELS, TERMS
 from tests.tolerances import assert_near
 
 EXPLORERS = {
-    "latent plane": lambda: mnist_explorers.latent_plane_explorer(
-        MODELS["VAE"], CODES["VAE"], LABELS
-    ),
-    "traversal": lambda: mnist_explorers.traversal_explorer(VAE, IMAGES, LABELS),
-    "interpolation": lambda: mnist_explorers.interpolation_explorer(VAE, IMAGES, LABELS),
     "decoders": lambda: mnist_explorers.decoders_explorer(MODELS, CODES, LABELS),
     "noise": lambda: mnist_explorers.noise_explorer(MODELS, IMAGES, LABELS),
 }
@@ -73,44 +68,6 @@ def test_the_sliders_of_the_decoders_reach_as_far_as_the_widest_cloud():
     assert z1.max == z2.max == -z1.min == -z2.min and far <= z1.max < far + 1
 
 
-def test_a_traversal_shows_the_whole_strip_with_a_frame_at_the_present_value():
-    picture = mnist_explorers.TraversalPicture(VAE, IMAGES, LABELS)
-    picture.draw(3, LIVE, 1.5)
-    assert picture.frame.get_x() + picture.frame.get_width() / 2 == 1.5
-    digit_under_frame = int((1.5 + 3.25) / 0.5)
-    strip = torch.tensor(picture.strip.get_array().data)
-    mu, logvar = (each[0].detach() for each in VAE.encode(IMAGES[3:4]))
-    expected = latent_space.traverse(VAE, mu, LIVE, torch.tensor([1.5]))[0].reshape(28, 28)
-    assert_near(
-        strip[:, 28 * digit_under_frame : 28 * (digit_under_frame + 1)], expected, TERMS, scale=1
-    )
-    assert_near(torch.tensor(picture.images[1].get_array().data), expected, TERMS, scale=1)
-    mean, sigma = mu[LIVE].item(), (logvar[LIVE] / 2).exp().item()
-    assert_near(picture.posterior.get_xdata(), [mean - sigma, mean + sigma], TERMS)
-
-
-def test_moving_an_inactive_unit_leaves_the_panel_of_changes_blank():
-    picture = mnist_explorers.TraversalPicture(VAE, IMAGES, LABELS)
-    assert (
-        "0 of 784 in sum" in picture.draw(0, DEAD, 3.0).words
-        and picture.images[2].get_array().max() == 0
-    )
-    picture.draw(0, LIVE, 3.0)
-    assert picture.images[2].get_array().max() > 0.1
-
-
-def test_an_interpolation_shows_both_paths_with_a_frame_at_t():
-    picture = mnist_explorers.InterpolationPicture(VAE, IMAGES, LABELS)
-    picture.draw(4, 7, 0.3)
-    codes, pixels = latent_space.interpolate(VAE, IMAGES[[4, 7]], torch.tensor([0.3]))
-    for frame, strip, digit, expected in zip(
-        picture.frames, picture.strips, picture.digits[1:3], (codes, pixels)
-    ):
-        assert frame.get_x() + frame.get_width() / 2 == pytest.approx(0.3)
-        for shown in (strip.get_array().data[:, 28 * 3 : 28 * 4], digit.get_array().data):
-            assert_near(torch.tensor(shown).float(), expected[0].reshape(28, 28), TERMS, scale=1)
-
-
 def test_the_noise_picture_states_the_nats_of_each_model():
     picture = mnist_explorers.NoisePicture(MODELS, IMAGES, LABELS)
     words = picture.draw(2, 0.5).words
@@ -151,10 +108,7 @@ def test_a_control_moved_there_and_back_gives_the_first_picture_again(name):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[] if name in ("traversal", "noise") else [pytest.mark.slow])
-        for name in EXPLORERS
-    ],
+    [pytest.param(name, marks=[] if name == "noise" else [pytest.mark.slow]) for name in EXPLORERS],
 )
 def test_each_of_200_moves_costs_less_than_50_ms_and_no_memory_is_left_behind(name):
     *controls, _, _ = EXPLORERS[name]().children

@@ -38,17 +38,6 @@ def test_an_inactive_unit_changes_nothing_and_an_active_one_does():
     assert (moving[0] - moving[-1]).abs().max() > 0.1
 
 
-def test_the_units_are_sorted_by_their_kl_and_named_active_or_inactive():
-    units = latent_space.named_units(VAE, IMAGES)
-    mu, logvar = VAE.encode(IMAGES)
-    kl = (objectives.gaussian_kl(mu.reshape(-1, 1), logvar.reshape(-1, 1)).reshape(mu.shape)).mean(
-        dim=0
-    )
-    assert [unit for _, unit in units] == kl.argsort(descending=True).tolist()
-    assert units[-1] == (f"{DEAD}: 0.00 nats, inactive", DEAD)
-    assert all(text == f"{unit}: {kl[unit]:.2f} nats, active" for text, unit in units[:-1])
-
-
 def test_an_interpolation_starts_and_ends_at_the_two_images_and_is_straight_in_each_space():
     pair, t = IMAGES[:2], torch.tensor([0.0, 0.25, 1.0])
     codes, pixels = latent_space.interpolate(VAE, pair, t)
