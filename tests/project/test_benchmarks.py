@@ -7,6 +7,7 @@ import math
 from lecture_utils import bounds, models
 
 import goals
+import previews
 import pytest
 import records
 import report
@@ -81,6 +82,26 @@ def test_the_curve_and_the_cost_are_recorded(record):
         and len(record["test bound"]) == record["epochs"] // 50
     )
     assert record["seconds"] > 0
+
+
+def test_the_record_of_the_previews_holds_the_ring_with_every_seed():
+    runs = records.load(previews.NAME)["runs"]["ring"]
+    assert len(runs) == len(previews.RING_RATES) + 1
+    for shares in runs.values():
+        assert len(shares) == len(previews.SEEDS)
+        assert all(len(each) == 8 and sum(each) <= 1 for each in shares)
+
+
+def test_what_chooses_and_what_judges_are_other_images_than_those_trained_on(mnist):
+    every = previews.Data()
+    assert len(every.kept) == 50_000 and len(every.held_out.unique()) == 10_000
+    real = every.real(0)
+    assert not torch.equal(real["held out"].images, real["test"].images)
+    kept = {row.tobytes() for row in every.kept.numpy()}
+    rows = torch.randperm(10_000, generator=torch.Generator().manual_seed(0))[:5000]
+    held_out = every.mnist.train_images[every.held_out][rows]
+    assert torch.equal(held_out / 255, real["held out"].images)
+    assert sum(row.tobytes() in kept for row in held_out.numpy()) < 10  # MNIST repeats none
 
 
 @pytest.fixture
