@@ -26,7 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 MIB = 2**20
-KERNEL = 0.30  # what stays running while a student reads and thinks: the share of kernels that work
+# A guess: how many of those who are logged in have a kernel that holds data and models.
+AT_WORK = 1 / 3
 
 
 def run_notebook(person, path: Path, patience=1800) -> float:
@@ -164,7 +165,7 @@ def extrapolate(memory, hub_mib):
     print("\nstudents   all at work   a third at work, the others reading")
     for count in (50, 300, 1000):
         everybody = (hub_mib + count * (server + kernel)) / 1024
-        some = (hub_mib + count * server + count * KERNEL * kernel) / 1024
+        some = (hub_mib + count * server + count * AT_WORK * kernel) / 1024
         print(f"{count:8d}   {everybody:7.0f} GiB   {some:7.0f} GiB")
 
 

@@ -64,6 +64,8 @@ class Machine:
         environment = PYTHON.parents[1]
         if (ROOT / ".venv").resolve() != environment.resolve():
             script += [f"rm -rf {ROOT}/.venv", f"ln -s {environment} {ROOT}/.venv"]
+        if not str(ROOT).startswith("/tmp/"):
+            script += ["mount -t tmpfs -o mode=1777 tmpfs /tmp"]
         # The first process of a machine buries what has died; bash does, sleep would not.
         script += ["touch /var/machine-is-up", "while true; do sleep 3600 & wait; done"]
         words = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--ipc"]
