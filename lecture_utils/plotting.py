@@ -563,6 +563,8 @@ def effects(
         axis.set(title=title, yticks=range(len(labels)), yticklabels=labels)
         if log:
             axis.set_xscale("symlog", linthresh=1, linscale=0.5)
+            axis.set_xticks([-100, -10, 0, 10, 100])
+            axis.xaxis.set_major_formatter("{x:g}")
     axes = np.atleast_1d(axes)
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
     figure.supxlabel("worse  \N{LEFTWARDS ARROW}  in units of what matters  "

@@ -255,7 +255,10 @@ def words(judged: list[Judged]) -> str:
 
 
 def drawn(judged: list[Judged]) -> dict[str, dict[str, tuple]]:
-    """Return the effects as `plotting.effects` draws them: better positive, 1 is what matters."""
+    """Return the effects as `plotting.effects` draws them: better positive, 1 is what matters.
+
+    Conditions of which nothing was recorded are left out.
+    """
     panels = {}
     for each in judged:
         size = matters(each.comparison.measure)
@@ -264,7 +267,8 @@ def drawn(judged: list[Judged]) -> dict[str, dict[str, tuple]]:
         decided = each.outcome in ("better", "worse")
         value = (sign * each.effect.mean / size, *ends, decided)
         panels.setdefault(condition_of(each), {})[row_of(each.comparison)] = value
-    return panels
+    recorded = {condition_of(each) for each in judged if each.effect.n}
+    return {name: rows for name, rows in panels.items() if name in recorded} or panels
 
 
 def sign_map(record: Study, claims: list[list[Comparison]]) -> tuple[np.ndarray, np.ndarray]:

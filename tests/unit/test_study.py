@@ -178,6 +178,9 @@ def test_what_notebook_07_says_in_prose_is_true_of_the_record():
             for ending in ("", " expected")
         )
         assert clean > expected + 1
+        # "We know where the real images live" is no privilege: AE with a mixture, VAE's prior.
+        fitted = recorded_means(recorded, "frechet mixture", ae)
+        assert fitted < recorded_means(recorded, "frechet N(0, I)", vae)
         # "Whether the VAE's latent noise makes it more robust depends on the noise level."
         signs = {
             recorded.effect(study.robustness(level, "VAE", ("AE",), (epochs,))[0]).mean > 0
