@@ -260,9 +260,8 @@ def _in_order(e):
         and abs(e.draw.scale - 1) < 0.03 + 6 * e.draw.scale_error
     ):
         lines.append(
-            f"the draw: the second number is a {e.draw.reading}, the variance of (z - mu) / sigma "
-            f"is "
-            f"{e.draw.scale:.3f} ± {e.draw.scale_error:.3f}"
+            f"the draw: with the second number as a {e.draw.reading}, the variance of (z - mu) / "
+            f"sigma is {e.draw.scale:.3f} ± {e.draw.scale_error:.3f}"
         )
     if e.draw and e.draw.to_mu is not None and e.draw.to_second:
         lines.append("the gradient passes through the draw to both numbers")
@@ -270,8 +269,8 @@ def _in_order(e):
         lines.append(
             f"what is learned: {e.learned.active} of {len(e.learned.kl_units)} units active, KL "
             f"{e.learned.kl_units.sum():.1f} nats; "
-            f"the error is {e.learned.without_code - e.learned.error:.3g} below that of the mean "
-            f"image"
+            f"the error is {e.learned.without_code - e.learned.error:.3g} nats below that of the "
+            f"mean image"
         )
     return lines
 

@@ -63,7 +63,7 @@ def draw_rules(e):
             "each call draws the same epsilon",
             "two calls of the loss agree to the last digit",
             ("a seed is set inside the loss",),
-            "notebook 10, the emergency room",
+            "notebook 04",
         )
     if d.shared:
         yield Finding(
@@ -72,7 +72,7 @@ def draw_rules(e):
             f"all {d.shared} get the same epsilon",
             f"(z - mu) / sigma has no spread over the {d.shared}",
             ("randn of the wrong shape, broadcast",),
-            "notebook 10, the emergency room",
+            "notebook 04",
         )
     off_centre = not d.repeated and not d.shared and abs(d.mean) > 0.02 + 6 * d.mean_error
     if off_centre:

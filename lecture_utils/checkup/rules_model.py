@@ -64,11 +64,8 @@ def _collapse_causes(e):
     if doses and max(doses) > 1.5:
         return (f"the price: a dose of {max(doses):.3g}",)
     if doses:
-        return (
-            "a real one: the dose is 1 and the draw has its gradient. KL annealing or free bits; "
-            "a weaker decoder; "
-            "another start",
-        )
+        cause = "a real one: the draw has its gradient, and the dose is {:.3g}. KL annealing or "
+        return ((cause + "free bits; a weaker decoder; another start").format(max(doses)),)
     return ("not known: the dose could not be measured",)
 
 
@@ -102,7 +99,7 @@ def evaluation(e):
             "order",
             "fault",
             "the reported number depends on the order of the images",
-            f"{first:.4f} and {second:.4f} on the same images, the noise taken away",
+            f"{first:.4f} and {second:.4f} on the same images, with codes planted and no noise",
             ("the mean of batch means, with a short last batch",),
             case(13),
         )
@@ -130,7 +127,7 @@ def _value(e, v):
         f"reported {v.value:.4g}; measured ELBO on the same images {v.elbo:.2f} ± "
         f"{v.elbo_error:.2f} by the noise in z" + (f"; ratio {factor}" if factor else ""),
         (
-            "what was found in the loss, if the report is made of it",
+            "the fault found in the loss above, where the report is that loss",
             "a beta inside the reported number",
             "another likelihood",
         )

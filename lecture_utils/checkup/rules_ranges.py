@@ -35,7 +35,7 @@ def input_range(e):
                     f"{grey_target:.1%} of the targets are grey; the error cannot fall below "
                     f"{floor:.1f} nats an image",
                     ("grey instead of drawn pixels",),
-                    case(9),
+                    case(21),
                 )
             elif grey > 0.01 and len(target) == len(seen := e.x[: len(e.natural.mu)].flatten()):
                 same = ((target > 0.5) == (seen > 0.5)).double().mean().item()

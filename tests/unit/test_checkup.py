@@ -47,6 +47,27 @@ def test_every_patient_is_diagnosed_and_nothing_else_is_said(case, images):
     assert clinic.NAMES[case] in report.names
     # An error averaged over the pixels is no log-likelihood either, so its report is not the ELBO.
     assert set(report.names) <= {clinic.NAMES[case]} | ({"report-differs"} if case == 6 else set())
+    (finding,) = (f for f in report.findings if f.name == clinic.NAMES[case])
+    same = [other for other, name in clinic.NAMES.items() if name == finding.name]
+    assert finding.see in [f"notebook 10, case {other}" for other in same]
+
+
+def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images):
+    """An encoder that says N(0, I) of every image, and a KL that weighs 1.3."""
+    patient = clinic.patient()
+    for layer in (patient.to_mu, patient.to_logvar):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+
+    def loss(x):
+        mu, logvar = patient.encode(x)
+        error = patient.error(patient.decode(patient.draw(mu, logvar)), x)
+        return error + 1.3 * patient.kl(mu, logvar)
+
+    x = data.binarize(images, torch.Generator().manual_seed(0))
+    report = checkup.examine(patient, x, loss, trained=True)
+    (collapse,) = (f for f in report.findings if f.name == "collapse")
+    assert "the dose is 1.3" in collapse.causes[0]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
