@@ -20,7 +20,7 @@ from lecture_utils.checkup.measure import (
     random_plant,
     span,
 )
-from lecture_utils.checkup.ports import CannotExamine, left_as_it_was
+from lecture_utils.checkup.ports import CannotExamine, left_as_it_was, planted_values_allowed
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
 from lecture_utils.checkup.state import (
@@ -71,18 +71,12 @@ def examine(
         )
     in_training = bool(getattr(model, "training", False))
     with left_as_it_was(model, loss, evaluate, picture, code), torch.enable_grad():
-        return _examined(
-            Probe(model, loss, x, encode, decode, fields),
-            evaluate,
-            picture,
-            code,
-            beta,
-            trained,
-            in_training,
-        )
+        options = evaluate, picture, code, beta, trained, in_training
+        return _examined(Probe(model, loss, x, encode, decode, fields), options)
 
 
-def _examined(probe, evaluate, picture, code, beta, trained, in_training):
+def _examined(probe, options):
+    """Run the loss once as it is, then examine; or say what stands in the way."""
     probe.train(True)
     natural, nonfinite, stopped = _natural(probe)
     if stopped:
@@ -96,6 +90,13 @@ def _examined(probe, evaluate, picture, code, beta, trained, in_training):
         unknown.append(f"the dose and the draw: the loss does not make the call that {who} names")
         return Report([], [], unknown, {"x": span(probe.x)})
     _require_a_draw(natural)
+    with planted_values_allowed():
+        return _measured(probe, natural, nonfinite, unknown, options)
+
+
+def _measured(probe, natural, nonfinite, unknown, options):
+    """Plant, measure, and make the report."""
+    evaluate, picture, code, beta, trained, in_training = options
     probe.train(False)
     ranges = measure_ranges(probe, natural)
     probe.train(True)

@@ -78,6 +78,17 @@ def replaced(place: Place, wrapper: Callable):
 
 
 @contextlib.contextmanager
+def planted_values_allowed():
+    """Let torch.distributions take any parameters: planted numbers can make a sigma 0 or inf."""
+    validated = torch.distributions.Distribution._validate_args
+    torch.distributions.Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        torch.distributions.Distribution.set_default_validate_args(validated)
+
+
+@contextlib.contextmanager
 def left_as_it_was(model, *functions):
     """Restore weights, buffers, modes, plain attributes, random states, and generators that the
     functions hold."""

@@ -52,6 +52,27 @@ def test_every_patient_is_diagnosed_and_nothing_else_is_said(case, images):
     assert finding.see in [f"notebook 10, case {other}" for other in same]
 
 
+def test_a_distribution_that_checks_its_parameters_is_examined_all_the_same(images):
+    """Inputs far larger than images make sigma 0 or infinite, which Normal refuses."""
+    layer, decoder = nn.Linear(784, 8), nn.Linear(4, 784)
+    model = nn.ModuleDict({"encoder": layer, "decoder": decoder})
+    nn.init.normal_(layer.weight, std=0.1)
+
+    def loss(x):
+        mu, log_sigma = model["encoder"](x).chunk(2, dim=1)
+        q = Normal(mu, log_sigma.exp())
+        error = nn.functional.binary_cross_entropy_with_logits(
+            model["decoder"](q.rsample()), x, reduction="none"
+        )
+        return error.sum(1) + kl_divergence(q, Normal(0.0, 1.0)).sum(1)
+
+    x = data.binarize(images, torch.Generator().manual_seed(0))
+    report = checkup.examine(model, x, loss, encode="encoder", decode="decoder")
+    assert report.faults == []
+    with pytest.raises(ValueError):  # and others' distributions check theirs again
+        Normal(0.0, -1.0)
+
+
 def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images):
     """An encoder that says N(0, I) of every image, and a KL that weighs 1.3."""
     patient = clinic.patient()
