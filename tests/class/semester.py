@@ -104,7 +104,7 @@ def hostile() -> str:
     book = notebook(likelihood=THREE["likelihood"], sample=THREE["sample"])
     places = {
         "course": [f"{COURSE}/gradebook.db", f"{COURSE}/source", f"{COURSE}/submitted"],
-        "homes": ["/home/ada", "/home/lecturer", "/root", "/home"],
+        "homes": ["/home/ada", "/home/lecturer", "/root/.bashrc", "/root/.ssh"],
         "exchange": [EXCHANGE, INBOUND],
     }
     lines = [
