@@ -68,7 +68,9 @@ class Machine:
             script += ["mount -t tmpfs -o mode=1777 tmpfs /tmp"]
         # The first process of a machine buries what has died; bash does, sleep would not.
         script += ["touch /var/machine-is-up", "while true; do sleep 3600 & wait; done"]
-        words = ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--ipc"]
+        # It ends with this process, however that ends.
+        words = ["setpriv", "--pdeathsig", "KILL"]
+        words += ["unshare", "--mount", "--propagation=private", "--pid", "--fork", "--ipc"]
         words += ["--mount-proc", "--kill-child", "bash", "-c", "\n".join(script)]
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self.process = subprocess.Popen(words, stderr=self.errors, start_new_session=True)
