@@ -52,7 +52,7 @@ const pause = milliseconds => new Promise(resolve => setTimeout(resolve, millise
 /** Draw a seven with the mouse, then a stroke by keys, then drag z and take another model. */
 async function use(page) {
   const seen = {};
-  await page.waitForSelector("[data-ready]", { timeout: 60_000 });
+  await page.waitForSelector("[data-ready]", { timeout: 150_000 }); // torch and MNIST load
   const pad = await shadow(page, ".pad");
   await pad.evaluate(element => element.scrollIntoView({ block: "center" }));
   let box = await pad.boundingBox();

@@ -641,7 +641,8 @@ def test_axe_finds_no_violation(address, visit, name, size, scheme):
     page = visit(address + name, viewport=size, color_scheme=scheme)
     page.wait_for_selector(".vae-playground-shell :is(canvas, img)")
     for summary in page.locator(".vae-playground summary").all():
-        summary.click()
+        if summary.is_visible():  # a plane has no unit to move
+            summary.click()
     page.wait_for_timeout(600)
     page.evaluate(AXE)
     found = page.evaluate("axe.run('.vae-playground')")
