@@ -97,10 +97,14 @@ async function useInJupyterLab(page) {
     () => document.querySelector(".jp-Notebook-ExecutionIndicator")?.dataset.status === "idle",
     { timeout: 60_000 },
   );
-  await cell.click();
-  await page.keyboard.down("Shift");
-  await page.keyboard.press("Enter");
-  await page.keyboard.up("Shift");
+  const asked = () => page.$eval(".jp-CodeCell .jp-InputPrompt", e => /[*\d]/.test(e.textContent));
+  for (let i = 0; i < 20 && !(await asked()); i++) {
+    await cell.click(); // in vain while JupyterLab is still restoring its layout
+    await page.keyboard.down("Shift");
+    await page.keyboard.press("Enter");
+    await page.keyboard.up("Shift");
+    await pause(3000);
+  }
   const seen = await use(page);
   seen.cells = await page.evaluate(() => document.querySelectorAll(".jp-Notebook .jp-Cell").length);
   return seen;
