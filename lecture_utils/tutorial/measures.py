@@ -65,13 +65,9 @@ def _judge_distance(given, r):
                 m, v.log() / 2
             ),
             "This is the mean KL of many small Gaussians: describe the cloud of all codes by "
-            "one.": (
-                exact_kl(codes, v.log().expand_as(codes)).mean()
-            ),
+            "one.": (exact_kl(codes, v.log().expand_as(codes)).mean()),
             "Means and variances are taken over the coordinates of each code: take them over "
-            "the codes.": kl(
-                codes.mean(dim=1), codes.var(dim=1)
-            ),
+            "the codes.": kl(codes.mean(dim=1), codes.var(dim=1)),
             "The KL is divided by J: it is summed over the coordinates.": exact[0] / J,
             "The value is twice too large.": 2 * exact[0],
             "The sign is wrong: a KL is never negative.": -exact[0],
@@ -88,9 +84,7 @@ def _judge_distance(given, r):
                 0.5 * (covariance.trace() + m @ m - J - torch.logdet(covariance))
             ),
             "All coordinates are thrown into one heap: each has a mean and a variance of its "
-            "own.": exact_kl(
-                codes.mean().view(1), codes.var().log().view(1)
-            ),
+            "own.": exact_kl(codes.mean().view(1), codes.var().log().view(1)),
         },
         "The value is wrong: which mean, which variance, and is the KL summed over the"
         " coordinates?",
@@ -102,6 +96,18 @@ def _judge_distance(given, r):
 
 
 def _draw_separation(g):
+    """Draw until the numbers of all known mistakes differ from the right one, and from each
+    other."""
+    for _ in range(200):
+        given = _one_separation(g)
+        right, mistakes = _separation_mistakes(given["codes"].double(), given["labels"])
+        found = torch.stack([right, *mistakes.values()]).sort().values
+        if (found.diff() > 0.02).all():
+            break
+    return given
+
+
+def _one_separation(g):
     labels = torch.tensor([4] * 9 + [9] * 4 + [0] * 6)[torch.randperm(19, generator=g)]
     shift = uniform(g, (10, 2), -2, 2)
     codes = uniform(g, (19, 2), -3, 3) + shift[labels] + torch.tensor([1.5, -2.0])
@@ -124,49 +130,58 @@ def _probe_separation(functions, given, seed, record):
 
 def _judge_separation(given, r):
     value = _number(r, "value")
-    codes, labels = given["codes"].double(), given["labels"]
+    expect(
+        not value.isnan(),
+        "The value is NaN: a mean over no codes was taken. Not every label from 0 to 9 need occur.",
+    )
+    right, mistakes = _separation_mistakes(given["codes"].double(), given["labels"])
+    compare(
+        value,
+        right,
+        mistakes,
+        "The value is wrong: move every code to the mean of its class, and compare with the total.",
+        rtol=1e-3,
+    )
+    expect(_number(r, "points") > 0.999, "Classes that are single points must give 1.")
+    expect(_number(r, "none") < 0.02, "Codes that ignore the labels must give about 0.")
+
+
+def _separation_mistakes(codes, labels):
+    """Return the right value, and {hint: the value of someone who makes that mistake}."""
     centre, moved = codes.mean(dim=0), torch.zeros_like(codes)
     for label in labels.unique():
         moved[labels == label] = codes[labels == label].mean(dim=0)
     means = torch.stack([moved[labels == k][0] for k in labels.unique()])
     between, within = (moved - centre).square().sum(), (codes - moved).square().sum()
     total = (codes - centre).square().sum()
-    expect(
-        not value.isnan(),
-        "The value is NaN: a mean over no codes was taken. Not every label from 0 to 9 need occur.",
-    )
-    compare(
-        value,
-        between / total,
-        {
-            "This is the share within the classes: 1 minus what was asked for.": within / total,
-            "This is the ratio of between to within: divide by the total.": between / within,
-            "Large and small classes count alike: every code counts once.": (
-                len(codes) * (means - centre).square().sum(dim=1).mean() / total
-            ),
-            "Distances are taken to the origin: take them to the common mean.": (
-                moved.square().sum() / codes.square().sum()
-            ),
-            "Distances enter to the first power: variance is about their squares.": (
-                (moved - centre).norm(dim=1).sum() / (codes - centre).norm(dim=1).sum()
-            ),
-            "The root was taken: a share of the variance is a ratio of squares.": (
-                (between / total).sqrt()
-            ),
-            "The common mean is that of all codes, not that of the class means.": (
-                (moved - means.mean(dim=0)).square().sum() / total
-            ),
-            "The shares of the coordinates are averaged: sum over the coordinates first, then "
-            "divide.": (
-                ((moved - centre).square().sum(dim=0) / (codes - centre).square().sum(dim=0)).mean()
-            ),
-            "This is a percentage: a share lies between 0 and 1.": 100 * between / total,
-        },
-        "The value is wrong: move every code to the mean of its class, and compare with the total.",
-        rtol=1e-3,
-    )
-    expect(_number(r, "points") > 0.999, "Classes that are single points must give 1.")
-    expect(_number(r, "none") < 0.02, "Codes that ignore the labels must give about 0.")
+    n, k = len(codes), len(means)
+    return between / total, {
+        "This is the share within the classes: 1 minus what was asked for.": within / total,
+        "This is the ratio of between to within: divide by the total.": between / within,
+        "Large and small classes count alike: every code counts once.": (
+            len(codes) * (means - centre).square().sum(dim=1).mean() / total
+        ),
+        "Distances are taken to the origin: take them to the common mean.": (
+            moved.square().sum() / codes.square().sum()
+        ),
+        "Distances enter to the first power: variance is about their squares.": (
+            (moved - centre).norm(dim=1).sum() / (codes - centre).norm(dim=1).sum()
+        ),
+        "The root was taken: a share of the variance is a ratio of squares.": (
+            (between / total).sqrt()
+        ),
+        "The common mean is that of all codes, not that of the class means.": (
+            (moved - means.mean(dim=0)).square().sum() / (codes - means.mean(dim=0)).square().sum()
+        ),
+        "The shares of the coordinates are averaged: sum over the coordinates first, then "
+        "divide.": (
+            ((moved - centre).square().sum(dim=0) / (codes - centre).square().sum(dim=0)).mean()
+        ),
+        "This is a percentage: a share lies between 0 and 1.": 100 * between / total,
+        "The two sums are divided by degrees of freedom: a share of the sum itself is asked for.": (
+            (between / (k - 1)) / (total / (n - 1))
+        ),
+    }
 
 
 # --- 6 The target
@@ -178,29 +193,40 @@ SLACK = 0.5  # nats, for another processor, another order of layers, another num
 def settings(r) -> tuple[int, float]:
     """Return the number of epochs and the peak learning rate that were chosen; NotYet if they
     cannot be used."""
-    no_error(r, {"unpack": "Return two numbers: the epochs and the peak learning rate."})
+    no_error(r)
+    expect(
+        "kind" not in r,
+        f"Expected two numbers, the epochs and the peak learning rate, got {r.get('kind')}.",
+    )
     epochs, rate = r.get("epochs", math.nan), r.get("rate", math.nan)
     expect(
         isinstance(epochs, float) and epochs in (1.0, 2.0, 3.0, 4.0, 5.0),
-        "The number of epochs is a whole number from 1 to 5.",
+        "The first number, of epochs, is a whole number from 1 to 5, yours is"
+        f" {_words(r, 'epochs', epochs)}.",
     )
     expect(
         isinstance(rate, float) and 0 < rate < 1,
-        "The peak learning rate is a number between 0 and 1.",
+        "The second number, the peak learning rate, lies between 0 and 1, yours is"
+        f" {_words(r, 'rate', rate)}.",
     )
     return int(epochs), rate
 
 
+def _words(r, name, value):
+    """The number that was returned, or the kind of what was returned in its place."""
+    return f"of type {r.get(f'{name} kind')}" if math.isnan(value) else f"{value:g}"
+
+
 def _probe_settings(functions, given, seed, record):
     (choose_training,) = functions
-    epochs, rate = choose_training()
-    record["epochs"], record["rate"] = _plain(epochs), _plain(rate)
-
-
-def _plain(value):
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise TypeError(f"two numbers are expected, got {type(value).__name__}")
-    return float.__float__(float(value))
+    value = choose_training()
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        record["kind"] = type(value).__name__
+        return
+    for name, number in zip(("epochs", "rate"), value):
+        record[f"{name} kind"] = type(number).__name__
+        if hasattr(number, "__float__") and not isinstance(number, bool):
+            record[name] = float.__float__(float(number))
 
 
 def judge_target(value: float, slack: float = 0.0) -> None:

@@ -59,6 +59,10 @@ def _probe_model(functions, given, seed, record):
     record["default parameters"] = float(sum(p.numel() for p in full.parameters()))
     record["default latent_dim"] = float(getattr(full, "latent_dim", -1))
     model = VAE(latent_dim=J, hidden=H, n_pixels=D)
+    n_numbers = sum(p.numel() for p in model.parameters())
+    record["widths fit"] = float(n_numbers <= len(given["noise"]))
+    if not record["widths fit"]:
+        return
     record["latent_dim"] = float(getattr(model, "latent_dim", -1))
     at = 0
     for (
@@ -150,8 +154,15 @@ def _judge_model(given, r):
         " layer a bias, and is every layer an attribute of self?",
     )
     expect(
-        r.get("code", "tuple") == "tuple" and r.get("code length", 2) == 2,
-        f"encode must return the tuple (mu, logvar), got {r.get('code')}.",
+        r.get("widths fit", 1.0) == 1.0,
+        f"VAE(latent_dim={J}, hidden={H}, n_pixels={D}) has layers of other widths: do they come"
+        " from the arguments of __init__?",
+    )
+    length = r.get("code length", 2)
+    expect(
+        r.get("code", "tuple") == "tuple" and length == 2,
+        "encode must return the tuple (mu, logvar), got"
+        f" {r.get('code')}{f' of {length:.0f}' if length > 0 else ''}.",
     )
     no_error(
         r,
@@ -178,13 +189,13 @@ def _judge_model(given, r):
         same(r["logits"], r["logits again"]),
         "Two calls of decode differ: the decoder is deterministic.",
     )
-    layers = _layers(r)
-    x, z = given["x"].double(), given["z"].double()
-    _judge_encoder(layers, x, mu, logvar)
     expect(
         near(r["mu alone"], mu[:1], atol=1e-3),
         "The code of an image depends on the other images of its batch.",
     )
+    layers = _layers(r)
+    x, z = given["x"].double(), given["z"].double()
+    _judge_encoder(layers, x, mu, logvar)
     _judge_decoder(layers, z[0], logits)
     right = _decode(layers, z, F.relu)
     compare(
@@ -245,14 +256,24 @@ def _judge_encoder(layers, x, mu, logvar):
                     )
                     expect(
                         False,
-                        f"{never}: an activation or exp ({words}) follows its last layer. Any real"
-                        " number must be possible.",
+                        f"{never}: {words} follows its last layer. Any real number must be"
+                        " possible.",
                     )
+    for pair in _heads(layers):
+        right = _encode(layers, x, F.relu, pair)
+        for name, other, seen, value in (
+            ("mu", "logvar", logvar, right[1]),
+            ("logvar", "mu", mu, right[0]),
+        ):
+            expect(
+                not near(mu if name == "mu" else logvar, right[name == "logvar"], atol=1e-3),
+                f"{name} is right, {other} is not what its own layer makes of the hidden units:"
+                f" for the first image it is {numbers(seen[0])}, expected {numbers(value[0])}.",
+            )
     expect(
         False,
-        "encode does not compute hidden = ReLU(linear(x)), mu = linear(hidden), logvar ="
-        f" linear(hidden).\nFor the first image mu is {numbers(mu[0])} and logvar"
-        f" {numbers(logvar[0])}.",
+        "Neither mu nor logvar is a linear layer of ReLU(linear(x)): look at the hidden units, and"
+        " at what goes into them.",
     )
 
 
@@ -412,19 +433,16 @@ def _judge_step(given, r):
                 _follow(given, scale=lambda g, n: g / n)[0]
             ),
             "The step still holds the gradient of the one before: gradients add up until they "
-            "are cleared.": (
-                after_stale
-            ),
+            "are cleared.": (after_stale),
             "The first step still holds a gradient of before the call: clear gradients before "
-            "backward, not after the step.": (
-                first_stale
-            ),
+            "backward, not after the step.": (first_stale),
             "The update is made twice a step.": _follow(given, twice=True)[0],
             "The gradient is clipped to length 1: the text does not ask for it.": _follow(
                 given, scale=lambda g, n: g.clamp(-1, 1)
             )[0],
         },
-        "The weight is wrong after the steps.",
+        "The weight is wrong after the steps: is it the gradient of the mean loss of all examples,"
+        " as it is, and the update that of the optimiser that was given?",
         "the weight after each of three steps: ",
         rtol=1e-3,
     )
@@ -442,9 +460,7 @@ def _judge_step(given, r):
         losses,
         {
             "The value returned is not the mean loss of the batch before the update: it was "
-            "computed after it.": (
-                after
-            ),
+            "computed after it.": (after),
             "The value returned is the sum over the batch: return the mean.": len(x) * losses,
             "The value returned has the wrong sign.": -losses,
         },
@@ -464,7 +480,8 @@ def _judge_step(given, r):
             tensor(r, f"adam weight {i}", (2, 3)),
             reference.weight.detach(),
             {},
-            "Right for one weight and plain gradient descent, wrong for a layer with Adam.",
+            "Right for one weight and plain gradient descent, wrong for a layer with Adam: is the"
+            " update the optimiser's own?",
             rtol=1e-3,
             atol=1e-3,
         )

@@ -5,6 +5,7 @@ import math
 
 from lecture_utils.tutorial.task import (
     NATS_IN_A_BIT,
+    NotYet,
     Task,
     Toy,
     compare,
@@ -59,6 +60,8 @@ def _probe_sample(functions, given, seed, record):
             name,
             reparameterize(given["mu"].expand(shape), given["logvar"].expand(shape), seeded(seed)),
         )
+    ends = torch.tensor([4.0, -4.0]).repeat(BATCH, 1)
+    record.put("wide", reparameterize(torch.zeros(BATCH, 2), ends, seeded(seed)))
     mu, logvar = (given[f"small {n}"].clone().requires_grad_() for n in ("mu", "logvar"))
     z = reparameterize(mu, logvar, seeded(seed))
     record.put("small z", z)
@@ -87,8 +90,8 @@ def _judge_sample(given, r):
     _scale(noise, mu, logvar)
     expect(
         noise.mean(dim=0).abs().max() < 6 * (logvar / 2).exp().max() / BATCH**0.5,
-        f"The mean of z is {numbers(z.mean(dim=0))}, but mu is {numbers(mu)}: the noise must have"
-        " mean 0.",
+        f"The mean of z is {numbers(z.mean(dim=0))}, but mu is {numbers(mu)}: is mu itself"
+        " changed, or has the noise a mean of its own?",
     )
     gaussian_noise(noise / (logvar / 2).exp(), "epsilon")
     no_error(
@@ -106,15 +109,30 @@ def _judge_sample(given, r):
     expect(
         not same(many[0], many[1]), "For mu of shape [L, B, J], all L samples share one epsilon."
     )
-    small = tensor(r, "small z", (4, 5), "that of mu")
+    wide = tensor(r, "wide", (BATCH, 2), "that of mu").std(dim=0)
     expect(
-        isinstance(r.get("gradient mu"), torch.Tensor) and r["gradient mu"].abs().max() > 0,
+        near(wide / torch.tensor([2.0, -2.0]).exp(), torch.ones(2), rtol=0.1),
+        "Right for logvar between -1.6 and 1.6, wrong for 4 and -4: the standard deviations of z"
+        f" are {numbers(wide)}, expected [7.389, 0.1353]. Is logvar cut off?",
+    )
+    small = tensor(r, "small z", (4, 5), "that of mu")
+    reached = {
+        name: isinstance(r.get(f"gradient {name}"), torch.Tensor)
+        and bool(r[f"gradient {name}"].abs().max() > 0)
+        for name in ("mu", "logvar")
+    }
+    expect(
+        reached["mu"] or not reached["logvar"],
+        "A gradient reaches logvar, but none reaches mu: detach, .data or numpy cuts it off.",
+    )
+    expect(
+        reached["mu"],
         "No gradient flows from z to mu: the draw is a constant to autograd. What must be drawn, so"
         " that z is a function of mu?",
     )
     expect(
-        isinstance(r.get("gradient logvar"), torch.Tensor) and r["gradient logvar"].abs().max() > 0,
-        "A gradient reaches mu, but none reaches logvar.",
+        reached["logvar"],
+        "A gradient reaches mu, but none reaches logvar: detach, .data or numpy cuts it off.",
     )
     weight = given["weight"].double()
     expect(
@@ -134,19 +152,17 @@ def _scale(noise, mu, logvar):
         return
     mistakes = {
         "You scale epsilon by the variance sigma², but z needs sigma. (So does one of the "
-        "slides.)": (
-            logvar.exp()
-        ),
+        "slides.)": (logvar.exp()),
         "You scale epsilon by logvar itself, which is a logarithm, and of sigma² at that.": (
             logvar.abs()
         ),
         "epsilon is not scaled at all.": one,
         "You scale epsilon by 1 / sigma.": 1 / sigma,
-        "You scale epsilon by sigma, but it has standard deviation 2 already.": 2 * sigma,
+        "The noise is twice as large as sigma. epsilon has standard deviation 1.": 2 * sigma,
         "You scale epsilon by mu: mu is where z lies, sigma how far it strays.": mu.abs(),
     }
     if noise.min() >= 0:
-        mistakes = {"The noise is never negative. epsilon is standard normal, not uniform.": spread}
+        mistakes = {"The noise is never negative. A standard normal is, half of the time.": spread}
     hints = [
         hint for hint, value in mistakes.items() if ((spread / value).log().abs() < 0.06).all()
     ]
@@ -156,7 +172,10 @@ def _scale(noise, mu, logvar):
     )
     expect(
         False,
-        f"{hints[0]}\n{seen}" if len(hints) == 1 else f"The noise has the wrong size.\n{seen}",
+        f"{hints[0]}\n{seen}"
+        if len(hints) == 1
+        else f"The noise has the wrong size: what is the standard deviation that belongs to a"
+        f" variance?\n{seen}",
     )
 
 
@@ -177,9 +196,14 @@ def _draw_kl(g):
 def _probe_kl(functions, given, seed, record):
     (gaussian_kl,) = functions
     record.put("zero", gaussian_kl(torch.zeros(1, 2), torch.zeros(1, 2)))
+    m, v = given["mu matrix"], given["logvar matrix"]
+    record.put("of mu", gaussian_kl(m, torch.zeros_like(v)))
+    record.put("of logvar", gaussian_kl(torch.zeros_like(m), v))
+    record.put("of one", gaussian_kl(m[:, :1], v[:, :1]))
+    record.put("matrix", gaussian_kl(m, v))
+    record.put("again", gaussian_kl(m, v))
     for name in KL_SHAPES:
         record.put(name, gaussian_kl(given[f"mu {name}"], given[f"logvar {name}"]))
-    record.put("again", gaussian_kl(given["mu matrix"], given["logvar matrix"]))
     mu, logvar = (given[f"{n} samples"].clone().requires_grad_() for n in ("mu", "logvar"))
     for name, gradient in zip(("mu", "logvar"), gradients(gaussian_kl(mu, logvar), (mu, logvar))):
         record.put(f"gradient {name}", gradient)
@@ -196,16 +220,12 @@ def _kl_mistakes(m, v):
         ),
         "The KL is divided by J: sum over the latent dimensions, do not average.": right / j,
         "Each KL is divided by the number of examples. The mean over the batch comes once, "
-        "later.": (
-            right / b
-        ),
+        "later.": (right / b),
         "You take logvar for the standard deviation sigma. It is the logarithm of sigma².": (
             0.5 * s(m**2 + v**2 - 1 - (v**2).log())
         ),
         "You take logvar for log sigma. It is the logarithm of sigma², so the variance comes "
-        "out squared.": (
-            0.5 * s(m**2 + (2 * v).exp() - 1 - 2 * v)
-        ),
+        "out squared.": (0.5 * s(m**2 + (2 * v).exp() - 1 - 2 * v)),
         "One term holds sigma where the variance belongs: exp(logvar / 2) is sigma.": (
             0.5 * s(m**2 + (v / 2).exp() - 1 - v)
         ),
@@ -213,9 +233,7 @@ def _kl_mistakes(m, v):
             0.5 * s(m + v.exp() - 1 - v)
         ),
         "mu enters by its absolute value. By hand: the KL of N(2, 1) is four times that of N(1, "
-        "1).": (
-            0.5 * s(m.abs() + v.exp() - 1 - v)
-        ),
+        "1).": (0.5 * s(m.abs() + v.exp() - 1 - v)),
         "Every KL is off by the same constant. By hand: N(0, I) against itself must give 0.": (
             right + 0.5 * j
         ),
@@ -258,12 +276,12 @@ def _judge_kl(given, r):
     expect(
         not kl.isnan().any(), f"The KL is NaN: you take the logarithm of a negative number. {nan}"
     )
+    expect(same(r.get("again"), kl.float()), "Two calls differ: the closed form needs no sampling.")
     compare(
         kl,
         exact_kl(m, v),
         _kl_mistakes(m, v),
-        "The value is wrong. By hand: N(0, I) against itself gives 0, N(1, 1) gives ½ "
-        f"(yours gives {numbers(r['zero'])} for the first).",
+        _where_kl_is_wrong(r, m, v),
         f"for the first example, {about}, and the next two, ",
     )
     no_error(
@@ -275,7 +293,11 @@ def _judge_kl(given, r):
             )
         },
     )
-    for name, words in (("samples", "[L, B, J]"), ("vector", "[J]"), ("wide", "[B, J]")):
+    for name, words in (
+        ("samples", "[2, 4, 3]: does your code depend on the shape?"),
+        ("vector", "[5]: does your code depend on the shape?"),
+        ("wide", "[6, 20] with logvar between -6 and 6: is something cut off?"),
+    ):
         shape = KL_SHAPES[name]
         value = tensor(
             r,
@@ -292,11 +314,27 @@ def _judge_kl(given, r):
             value,
             exact,
             {},
-            f"Right for [3, 2], wrong for {words}: does your code depend on the shape, or on how"
-            " large the numbers are?",
+            f"Right for mu and logvar of shape [3, 2], wrong for {words}",
         )
-    expect(same(r["again"], r["matrix"]), "Two calls differ: the closed form needs no sampling.")
     _kl_gradients(given, r)
+
+
+def _where_kl_is_wrong(r, m, v):
+    """Return the hint for a value that no single mistake explains: which part of it is wrong."""
+    zero, flat, still = torch.zeros(1), torch.zeros_like(v), torch.zeros_like(m)
+    if not near(r.get("zero", zero), zero):
+        return f"N(0, I) against itself must give 0, yours gives {numbers(r['zero'])}."
+    if near(r.get("of one", zero), exact_kl(m[:, :1], v[:, :1])):
+        return "Right for one latent dimension, wrong for two: how do independent ones combine?"
+    of_mu, of_logvar = (
+        near(r.get(name, zero), exact_kl(*pair))
+        for name, pair in (("of mu", (m, flat)), ("of logvar", (still, v)))
+    )
+    if of_mu and not of_logvar:
+        return "Right where logvar is 0, wrong where mu is 0: look at what logvar adds."
+    if of_logvar and not of_mu:
+        return "Right where mu is 0, wrong where logvar is 0: look at what mu adds."
+    return "The value is wrong, also where mu alone or logvar alone is not 0."
 
 
 def _kl_gradients(given, r):
@@ -335,6 +373,9 @@ def _draw_likelihood(g):
 def _probe_likelihood(functions, given, seed, record):
     (likelihood,) = functions
     record.put("value", likelihood(given["logits"], given["x"]))
+    for name, x in (("ones", torch.ones(3, 4)), ("zeros", torch.zeros(3, 4))):
+        record.put(name, likelihood(given["logits"], x))
+    record.put("fair", likelihood(torch.zeros(3, 4), given["x"]))
     record.put("large", likelihood(given["large logits"], given["large x"]))
     record.put(
         "stacked", likelihood(torch.stack([given["logits"], 2 * given["logits"]]), given["x"])
@@ -354,9 +395,7 @@ def _likelihood_mistakes(logits, x):
             right / x.shape[-1]
         ),
         "The sigmoid is applied twice: your function expects logits, and you hand it "
-        "probabilities.": exact_likelihood(
-            p, x
-        ),
+        "probabilities.": exact_likelihood(p, x),
         "Only pixels that are 1 count. A pixel that is 0 has a probability too.": (
             (x * F.logsigmoid(logits)).sum(dim=-1)
         ),
@@ -376,10 +415,26 @@ def _likelihood_mistakes(logits, x):
             (x * F.log_softmax(logits, dim=-1)).sum(dim=-1)
         ),
         "The normaliser is missing: this is the logit of the pixels that are 1, not the "
-        "logarithm of their probability.": (
-            (x * logits).sum(dim=-1)
-        ),
+        "logarithm of their probability.": ((x * logits).sum(dim=-1)),
     }
+
+
+def _where_likelihood_is_wrong(logits, r):
+    """Return the hint for a value that no single mistake explains: which pixels are wrong."""
+    fair = torch.full((3,), -4 * NATS_IN_A_BIT)
+    if not near(r.get("fair", 0), fair):
+        return (
+            "With all logits 0 both values of a pixel are equally probable, so four pixels give"
+            f" {numbers(fair[0])}. Yours gives {numbers(r.get('fair', math.nan))}."
+        )
+    ones, zeros = (
+        near(r.get(name, 0), exact_likelihood(logits, torch.full_like(logits, value)))
+        for name, value in (("ones", 1.0), ("zeros", 0.0))
+    )
+    if ones != zeros:
+        right, wrong = (1, 0) if ones else (0, 1)
+        return f"Right where all pixels are {right}, wrong where all are {wrong}."
+    return "Wrong for pixels that are 1 and for those that are 0: how does a logit become log p?"
 
 
 def _judge_likelihood(given, r):
@@ -414,7 +469,7 @@ def _judge_likelihood(given, r):
         value,
         exact_likelihood(logits, x),
         _likelihood_mistakes(logits, x),
-        "The value is wrong. By hand: a logit of 0 makes both pixel values equally probable.",
+        _where_likelihood_is_wrong(logits, r),
     )
     no_error(r, hints | {"": sizes})
     large = tensor(r, "large", (2,))
@@ -482,6 +537,8 @@ def _probe_elbo(functions, given, seed, record):
     sure = Toy(_sure(given))
     value = elbo(sure, given["x"], L, seeded(seed))
     record.put("sure", value)
+    if sure.codes:
+        record.put("sure codes", sure.codes[-1])
     for name, gradient in zip("ACWb", gradients(value, (sure.A, sure.C, sure.W, sure.b))):
         record.put(f"sure gradient {name}", gradient)
     for n in (1, 3):
@@ -491,6 +548,7 @@ def _probe_elbo(functions, given, seed, record):
     vague = Toy(given)
     value = elbo(vague, given["x"], MANY, seeded(seed))
     record.put("vague", value)
+    record.put("vague other", elbo(Toy(given), given["x"], MANY, seeded(seed + 1)))
     for name, gradient in zip(("A", "a", "C", "c", "W", "b"), gradients(value, vague.leaves())):
         record.put(f"gradient {name}", gradient)
 
@@ -541,10 +599,30 @@ def _elbo_mistakes(given, x):
         "The KL is halved: it holds its ½ already.": rec - kl / 2,
         "The sign is wrong: this is the loss, minus the ELBO.": kl - rec,
         "The sigmoid is applied twice: decode returns logits, and your likelihood expects "
-        "logits.": (
-            exact_likelihood(torch.sigmoid(logits), x).detach() - kl
-        ),
+        "logits.": (exact_likelihood(torch.sigmoid(logits), x).detach() - kl),
     }
+
+
+def _how_terms_combine(given, x, value, r):
+    """Return the hint for a value that no single mistake explains."""
+    model = Toy(_sure(given), torch.float64)
+    mu, logvar = model.encode(x)
+    codes = r.get("sure codes")
+    if not isinstance(codes, torch.Tensor) or codes.shape[-1] != J:
+        return "The decoder of the model was not asked: the reconstruction needs it."
+    if codes.shape[-2:] != mu.shape or not near(
+        codes.double() - mu, torch.zeros(codes.shape), 0, 1e-2
+    ):
+        return (
+            "With hardly any noise every z must lie at its mu, and what the decoder was given does"
+            " not. Is z drawn from q(z|x), with what encode returns, in its order?"
+        )
+    terms = torch.stack([exact_likelihood(model.decode(mu), x), exact_kl(mu, logvar)], dim=1)
+    weights = torch.linalg.lstsq(terms.detach(), value.unsqueeze(1)).solution
+    if near(terms.detach() @ weights, value.unsqueeze(1), atol=1e-2):
+        a, b = weights.flatten().tolist()
+        return f"Your value is {a:.3g} × log p(x|z) {'-' if b < 0 else '+'} {abs(b):.3g} × KL."
+    return "z is right. If tasks 2 and 3 pass their checks, look at how the terms are put together."
 
 
 def _judge_elbo(given, r):
@@ -566,8 +644,7 @@ def _judge_elbo(given, r):
         value,
         right,
         mistakes,
-        "The value is wrong. If tasks 1 to 3 pass their checks, look at how the terms are put"
-        " together.",
+        _how_terms_combine(given, x, value, r),
         f"with L = {L} and hardly any noise, ",
         atol=5e-3,
     )
@@ -662,8 +739,9 @@ def _vague(given, x, r):
         kl = exact_kl(mu, logvar).detach()
         mistakes = {
             "This is the logarithm of the mean of p(x|z). The ELBO has the mean of the "
-            "logarithm.": (
-                likelihood.logsumexp(dim=0).detach() - math.log(MANY) - kl
+            "logarithm.": (likelihood.logsumexp(dim=0).detach() - math.log(MANY) - kl),
+            "The KL is that of the drawn z: it takes mu and logvar, which describe all draws.": (
+                limits["vague"] - 0.5 * logvar.exp().sum(dim=-1).detach()
             ),
             "This is the largest of the samples. An expectation is estimated by their mean.": (
                 likelihood.max(dim=0).values.detach() - kl
@@ -674,20 +752,28 @@ def _vague(given, x, r):
             ),
         }
         hints = [hint for hint, value in mistakes.items() if _within(seen, value, spread["vague"])]
-        seen = numbers(seen)
-        expect(
-            False,
-            (f"{hints[0]}\n" if len(hints) == 1 else "")
-            + f"With {MANY} samples of z the estimate is {seen}, expected"
-            f" {numbers(limits['vague'])} up to {numbers(spread['vague'])}.\nIs every z drawn"
-            " from q(z|x), and has each of the L samples noise of its own?",
+        other = tensor(r, "vague other", (B,), f"with L = {MANY}")
+        if len(hints) != 1:
+            steady = _within(seen, other, 1.5 * spread["vague"])
+            hints = [
+                "Is every z drawn from q(z|x)?"
+                if steady
+                else f"{MANY} samples of z should average their chance away, and two seeds still"
+                f" differ by up to {numbers((seen - other).abs().max())} nats. Are all L samples"
+                " used, each with noise of its own?"
+            ]
+        raise NotYet(
+            f"{hints[0]}\nWith {MANY} samples of z your estimate is {numbers(seen)}, expected"
+            f" {numbers(limits['vague'])} with a standard error of {numbers(spread['vague'])}."
         )
     for name in names:
         gradient = r.get(f"gradient {name}")
         reaches = (
             "the encoder's logvar"
             if name in "Cc"
-            else "the encoder's mu" if name in "Aa" else "the decoder"
+            else "the encoder's mu"
+            if name in "Aa"
+            else "the decoder"
         )
         expect(isinstance(gradient, torch.Tensor), f"No gradient reaches {reaches}.")
         expect(

@@ -1,6 +1,8 @@
 """Tasks 7 and 8: reconstruct, generate, interpolate; the corruption and the two losses. Compared
 on models of a few numbers."""
 
+import math
+
 from lecture_utils.tutorial.task import (
     Task,
     Toy,
@@ -48,7 +50,10 @@ def _pictures(r, name, shape, what=""):
 
 def _probe_reconstruct(functions, given, seed, record):
     (reconstruct,) = functions
-    record.put("images", reconstruct(Toy(given), given["x"]))
+    model = Toy(given)
+    record.put("images", reconstruct(model, given["x"]))
+    if model.codes:
+        record.put("code", model.codes[-1])
     record.put("again", reconstruct(Toy(given), given["x"]))
     record.put("alone", reconstruct(Toy(given), given["x"][:1]))
 
@@ -56,14 +61,19 @@ def _probe_reconstruct(functions, given, seed, record):
 def _judge_reconstruct(given, r):
     no_error(r)
     images = _pictures(r, "images", (B, D), "that of x")
-    expect(same(r["images"], r["again"]), "Two calls differ: you sample. Use the mean of q(z|x).")
+    expect(
+        not same(r["images"], given["x"]),
+        "This is x itself, not what the decoder makes of its code.",
+    )
     expect(
         not same(images, images.round()),
         "All values are 0 or 1: return the probabilities, not pixels drawn or rounded from them.",
     )
+    expect(same(r["images"], r["again"]), "Two calls differ: you sample. Use the mean of q(z|x).")
     model, x = _exact(given), given["x"].double()
     with torch.no_grad():
         mu, logvar = model.encode(x)
+        saw_mu = near(r.get("code", math.nan), mu, atol=1e-3)
         right = torch.sigmoid(model.decode(mu))
         compare(
             images,
@@ -76,7 +86,6 @@ def _judge_reconstruct(given, r):
                 "These are not probabilities of single pixels: the softmax makes them compete.": (
                     torch.softmax(model.decode(mu), dim=-1)
                 ),
-                "This is x itself, not what the decoder makes of its code.": x,
                 "The code is one sigma off: use the mean alone.": torch.sigmoid(
                     model.decode(mu + (logvar / 2).exp())
                 ),
@@ -84,8 +93,10 @@ def _judge_reconstruct(given, r):
                     model.decode(mu).clamp(0, 1)
                 ),
             },
-            "The probabilities are wrong: which code stands for x, and what makes a logit a"
-            " probability?",
+            "The decoder was given the right code. What makes its logits probabilities, and is"
+            " anything else added?"
+            if saw_mu
+            else "The decoder was not given the mean of q(z|x): which one code stands for x?",
         )
         compare(
             tensor(r, "alone", (1, D), "for a single image"),
@@ -141,7 +152,7 @@ def _judge_generate(given, r):
         z.std(dim=0).max() > 0.02,
         "All codes are the same: each image is decoded from a draw of its own.",
     )
-    draws_are_fresh(r, "images", "images")
+    draws_are_fresh(r, "images", "set of images")
     expect(
         not (z.min() >= 0), "No code has a negative coordinate: is that the prior of the lecture?"
     )
@@ -182,11 +193,12 @@ def _judge_interpolate(given, r):
 
         t = torch.linspace(0, 1, 5, dtype=torch.float64).unsqueeze(1)
         between, logits = torch.sigmoid(model.decode(mu)), model.decode(mu)
-        middle = [2, 1, 3, 0, 4]  # the ends tell little: show the middle first
+        worst = (images - walk(t)).abs().max(dim=1).values.argmax().item()
+        order = [worst, *(i for i in range(5) if i != worst)]
         compare(
-            images[middle],
-            *_from_the_middle(
-                middle,
+            images[order],
+            *_in_order(
+                order,
                 walk(t),
                 {
                     "You mix the two images and encode the mixture: walk between the codes.": (
@@ -210,7 +222,7 @@ def _judge_interpolate(given, r):
                 },
             ),
             "The probabilities are wrong: are the codes evenly spaced on a straight line?",
-            "for the image in the middle, ",
+            f"for image {worst + 1} of 5, ",
         )
         for steps in (2, 8):
             even = torch.linspace(0, 1, steps, dtype=torch.float64).unsqueeze(1)
@@ -222,7 +234,7 @@ def _judge_interpolate(given, r):
             )
 
 
-def _from_the_middle(order, right, mistakes):
+def _in_order(order, right, mistakes):
     return right[order], {hint: value[order] for hint, value in mistakes.items()}
 
 
@@ -255,9 +267,10 @@ def _judge_corrupt(given, r):
     x, rate = given["x"].double(), given["noise"]
     noisy = tensor(r, "noisy", (IMAGES, PIXELS), "that of x")
     expect(((noisy == 0) | (noisy == 1)).all(), "Some pixels are neither 0 nor 1.")
-    lost, won = (noisy[x == 1] == 0).double().mean().item(), (
-        noisy[x == 0] == 1
-    ).double().mean().item()
+    lost, won = (
+        (noisy[x == 1] == 0).double().mean().item(),
+        (noisy[x == 0] == 1).double().mean().item(),
+    )
     seen = f"With noise {rate:.2f}, {lost:.2f} of the ones and {won:.2f} of the zeros changed"
     expect(lost + won > 0, f"{seen}. Nothing is corrupted.")
     expect(min(lost, won) > 0.01, f"{seen}. The coin always falls on the same side.")
@@ -280,6 +293,8 @@ def _judge_corrupt(given, r):
         ),
         "What share should a fair coin change? Does `noise` reach your draw?",
     )
+    if abs(lost - won) > 1.5 * close and abs(lost + won - rate) < 2 * close:
+        hint = "Ones and zeros do not change equally often. Is the coin fair?"
     expect(
         abs(lost - rate / 2) < close and abs(won - rate / 2) < close,
         f"{hint}\n{seen}, expected {rate / 2:.2f} of each.",
@@ -351,9 +366,7 @@ def _judge_reconstruction(given, r, value, seen, target, who):
     mistakes = {
         f"A KL is included: the {who} does not regularise its codes.": right + kl,
         "The sign is wrong: the loss is made small, so it must fall when the reconstruction "
-        "improves.": (
-            -right
-        ),
+        "improves.": (-right),
         "The loss is divided by the number of pixels: it is a sum over pixels.": (
             right / target.shape[-1]
         ),
@@ -367,9 +380,9 @@ def _judge_reconstruction(given, r, value, seen, target, who):
         "The loss is halved.": right / 2,
     }
     if who == "DAE":
-        mistakes["The target is corrupted too: the DAE is asked for the clean x."] = (
-            -exact_likelihood(logits, seen)
-        )
+        mistakes[
+            "The target is corrupted too: the DAE is asked for the clean x."
+        ] = -exact_likelihood(logits, seen)
     code = r["code"].reshape(-1, J)
     plain = near(code, mu.detach(), atol=1e-3)
     shifted = {k: v.detach() for k, v in mistakes.items()}
@@ -384,7 +397,7 @@ def _judge_reconstruction(given, r, value, seen, target, who):
         right.detach(),
         shifted,
         "The value is wrong: it is the reconstruction error of"
-        f" {'the clean ' if who == 'DAE' else ''}x, per example, in nats.",
+        f" {'the clean ' if who == 'DAE' else ''}x, per example, in nats, and nothing else.",
     )
     exact = dict(zip("AaCcWbV", gradients(right, model.leaves())))
     expect(
@@ -454,7 +467,7 @@ def _judge_dae(given, r):
         expect(
             abs(changed - rate / 2) < 6 * (rate / 2 * (1 - rate / 2) / x.numel()) ** 0.5,
             f"With noise {rate:.2f}, {changed:.2f} of the pixels differ, expected {rate / 2:.2f}."
-            " Does `noise` reach your corruption, and is it used once?",
+            " Does `noise` reach the corruption of task 8, and is it done once?",
         )
     scaled = given | {"A": given["A"] / 10, "C": given["C"] / 10}
     _judge_reconstruction(scaled, r, value, seen, x, "DAE")

@@ -7,11 +7,15 @@ returns nothing but numbers; a process that never ran a student's code compares 
 """
 
 import math
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
+
+LIBRARIES = str(Path(__file__).parents[1]), str(Path(torch.__file__).parent)
 
 
 class NotYet(AssertionError):
@@ -62,6 +66,7 @@ class Task:
                 self.probe([functions[name] for name in self.functions], given, seed, record)
             except (Exception, SystemExit) as error:
                 record["error"] = f"{type(error).__name__}: {error}"[:500]
+                record["raised by"] = "answer" if _in_answer(error) else "check"
         for name, value in given.items():
             if isinstance(value, torch.Tensor):
                 record.put(f"{name} afterwards", value)
@@ -99,7 +104,17 @@ def no_error(record, otherwise: dict[str, str] | None = None) -> None:
     text."""
     if error := record.get("error"):
         hint = next((hint for part, hint in (otherwise or {}).items() if part in error), "")
-        raise NotYet(f"Your code raised {error}" + (f"\n{hint}" if hint else ""))
+        what = "Your code raised"
+        if record.get("raised by") == "check":
+            what = "What your code returned cannot be used:"
+        raise NotYet(f"{what} {error}" + (f"\n{hint}" if hint else ""))
+
+
+def _in_answer(error) -> bool:
+    """Whether an error came from the code of an answer, not from what a check did with its
+    result: one frame of it lies outside of the checks and of the libraries."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(not frame.filename.startswith(LIBRARIES) for frame in frames)
 
 
 def unless_returned(record, name: str, hints: dict[str, str] | None = None) -> None:
@@ -136,7 +151,7 @@ def tensor(
     wanted = f"Expected shape {list(shape)}{what and f', {what}'}, got {got}"
     if value.shape != shape:
         hint = (wrong_shapes or {}).get(tuple(value.shape), "")
-        raise NotYet(f"{wanted}{hint and f': {hint}'}" if hint else f"{wanted}.")
+        raise NotYet(f"{wanted}: {hint}." if hint else f"{wanted}.")
     expect(
         value.dtype == torch.float32,
         f"Expected numbers of type torch.float32, like the inputs, got {value.dtype}.",
@@ -242,8 +257,9 @@ def gaussian_noise(noise, what: str) -> None:
     kurtosis = ((noise - noise.mean()) / noise.std()).pow(4).mean()
     expect(
         distance < 3.2 and abs(kurtosis - 3) < 7 * (24 / flat.numel()) ** 0.5,
-        f"Mean and standard deviation of {what} are right, but it is not normal: its fourth moment"
-        f" is {kurtosis:.2f}, expected 3.",
+        f"Mean and standard deviation of {what} fit, but it is not drawn from N(0, 1): of its"
+        f" values {(flat.abs() > 2).double().mean():.1%} lie beyond ±2, expected 4.6%, and its"
+        f" fourth moment is {kurtosis:.2f}, expected 3.",
     )
     half = n // 2
     for a, b in ((noise[:half], noise[half : 2 * half]), (noise[:-1], noise[1:])):

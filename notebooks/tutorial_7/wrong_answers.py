@@ -47,7 +47,7 @@ WRONG_ANSWERS = [
         "nothing random was added",
         {"torch.exp(logvar / 2) * epsilon": "0 * logvar"},
     ),
-    WrongAnswer("sample-uniform", "sample", "not uniform", {"torch.randn(": "torch.rand("}),
+    WrongAnswer("sample-uniform", "sample", "never negative", {"torch.randn(": "torch.rand("}),
     WrongAnswer(
         "sample-one-epsilon",
         "sample",

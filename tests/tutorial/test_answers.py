@@ -1,9 +1,13 @@
 """Wrong, right but unusual, and hostile answers. `make test-answers` runs all of them, `make test`
 one of each kind."""
 
+import re
+
 from lecture_utils import tutorial
 
 import pytest
+import torch
+import torch.nn.functional as F
 
 from tests.tutorial.answers.hostile import CODE
 from tests.tutorial.answers.right import RIGHT
@@ -47,6 +51,74 @@ def test_a_wrong_answer_fails_where_the_student_sees_it_and_in_grading(task, nam
     for seed in SEEDS:
         failed = verdict(task, code(task, WRONG[task][name]), seed)
         assert failed and len(failed) > 20, f"seed {seed}"
+        assert not unclear(failed), failed
+
+
+def unclear(message):
+    """What no message to a student does: say that a number was expected that was seen, break off,
+    or end in an error that nothing explains."""
+    shown = re.search(
+        r"your code gives (\[?[^\]]*?\]?), expected (.*)\.$", message, flags=re.I | re.M
+    )
+    lines = [
+        line for line in message.split("\n") if not re.match("Your code raised|\\w*Error: ", line)
+    ]
+    return (
+        (shown and shown[1] == shown[2])
+        or any(not line.endswith((".", "?")) for line in lines)
+        or "cannot be used" in message
+    )
+
+
+# What must be said, and what must not, to a mistake that used to be sent the wrong way.
+SAID = {
+    ("sample", "abs-noise"): ("never negative", "uniform"),
+    ("sample", "two-sigmas"): ("twice as large", "already"),
+    ("sample", "data-of-mu"): ("reaches logvar, but none reaches mu", "draw is a constant"),
+    ("sample", "clamped-logvar"): ("logvar cut off", "gradient"),
+    ("kl", "monte-carlo"): ("needs no sampling", "By hand"),
+    ("kl", "sigma-cubed"): ("look at what logvar adds", "By hand"),
+    ("kl", "norm"): ("look at what mu adds", "By hand"),
+    ("kl", "square-of-sum"): ("Right for one latent dimension", "By hand"),
+    ("kl", "clamped-logvar"): ("cut off", "depend on the shape"),
+    ("likelihood", "softplus-only"): ("wrong where all are 1", "logit of 0"),
+    ("likelihood", "half-weight"): ("With all logits 0", "NaN"),
+    ("elbo", "heads-exchanged"): ("in its order", "put together"),
+    ("elbo", "fixed-ten"): ("2 × log p(x|z) - 1 × KL", "put together"),
+    ("elbo", "last-sample"): ("Are all L samples used", "up to ["),
+    ("elbo", "kl-of-sample"): ("KL is that of the drawn z", "noise of its own"),
+    ("model", "fixed-widths"): ("arguments of __init__", "raised"),
+    ("model", "encoder-centred"): ("other images of its batch", "encode does not"),
+    ("model", "log-of-softplus"): ("mu is right, logvar is not", "encode does not"),
+    ("settings", "text"): ("of type str", "raised"),
+    ("settings", "one-number"): ("got int", "raised"),
+    ("reconstruct", "drawn"): ("return the probabilities", "mean of q"),
+    ("reconstruct", "x-itself"): ("This is x itself", "rounded"),
+    ("reconstruct", "seeded-sample"): ("which one code", "logit"),
+    ("interpolate", "cosine-spacing"): ("For image 2", "in the middle"),
+    ("corrupt", "biased-coin"): ("Is the coin fair", "reach your draw"),
+    ("separation", "per-coordinate"): ("averaged", "move every code"),
+    ("separation", "unbiased-between"): ("degrees of freedom", "move every code"),
+}
+
+
+@pytest.mark.parametrize("task", sorted({task for task, _ in SAID}))
+def test_a_message_says_what_to_look_at_and_nothing_that_is_false(task):
+    for (of, name), (part, wrong) in SAID.items():
+        if of == task:
+            message = verdict(task, code(task, WRONG[task][name]))
+            assert part in message and wrong not in message, f"{name}: {message}"
+
+
+def test_an_error_of_a_check_is_not_said_to_be_the_student_s():
+    three = code("model", WRONG["model"]["gelu"]).replace("self.v(h)", "self.v(h), h")
+    names = {"nn": torch.nn, "F": F, "torch": torch}
+    exec(three, names)
+    observed = tutorial.TASKS["model"].observe({"VAE": names["VAE"]}, 1)
+    assert observed["raised by"] == "check" and "tuple of 3" in verdict("model", three)
+    answer = {"gaussian_kl": lambda mu, logvar: mu.sum(dim=7)}
+    observed = tutorial.TASKS["kl"].observe(answer, 1)
+    assert observed["raised by"] == "answer"
 
 
 @pytest.mark.parametrize("task, name", one_of_each(MISTAKES))
