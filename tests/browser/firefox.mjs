@@ -92,14 +92,14 @@ async function use(page) {
 
 /** In JupyterLab: run the code cell of the page that `make lab` opens, and use what it shows. */
 async function useInJupyterLab(page) {
-  const cell = await page.waitForSelector(".jp-CodeCell .cm-content", { timeout: 60_000 });
+  await page.waitForSelector(".jp-CodeCell .cm-content", { timeout: 60_000 });
   await page.waitForFunction(
     () => document.querySelector(".jp-Notebook-ExecutionIndicator")?.dataset.status === "idle",
     { timeout: 60_000 },
   );
   const asked = () => page.$eval(".jp-CodeCell .jp-InputPrompt", e => /[*\d]/.test(e.textContent));
   for (let i = 0; i < 20 && !(await asked()); i++) {
-    await cell.click(); // in vain while JupyterLab is still restoring its layout
+    await page.click(".jp-CodeCell .cm-content").catch(() => {}); // the layout is being restored
     await page.keyboard.down("Shift");
     await page.keyboard.press("Enter");
     await page.keyboard.up("Shift");
