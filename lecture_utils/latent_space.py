@@ -1,8 +1,6 @@
-"""Walks through a latent space: decode a code, move one coordinate, blend two images, add noise."""
+"""Walks through a latent space: decode a code, move one coordinate, blend two images."""
 
 from lecture_utils.evaluation import codes_of
-from lecture_utils.models import corrupt
-from lecture_utils.objectives import bernoulli_log_likelihood
 
 import torch
 
@@ -12,14 +10,6 @@ def decoded(model, z: torch.Tensor) -> torch.Tensor:
     """Return the pixel probabilities that the model's decoder makes of codes, [..., J] -> [..., D]
     on the CPU."""
     return torch.sigmoid(model.decode(z.to(model.to_logits.weight.device))).cpu()
-
-
-def nearest_code(codes: torch.Tensor, labels: torch.Tensor, z: torch.Tensor) -> tuple[int, float]:
-    """Return the label of the code nearest to z [J] among codes [N, J] with labels [N], and its
-    Euclidean distance."""
-    distances = (codes - z).norm(dim=1)
-    nearest = int(distances.argmin())
-    return int(labels[nearest]), distances[nearest].item()
 
 
 def traverse(model, start: torch.Tensor, unit: int, values: torch.Tensor) -> torch.Tensor:
@@ -40,26 +30,6 @@ def interpolate(model, images: torch.Tensor, t: torch.Tensor) -> tuple[torch.Ten
     t = t[:, None]
     start, end = codes_of(model, images)
     return decoded(model, (1 - t) * start + t * end), (1 - t) * images[0] + t * images[1]
-
-
-@torch.no_grad()
-def denoise_with_each(
-    models: dict, image: torch.Tensor, noise: float
-) -> tuple[torch.Tensor, list[float]]:
-    """Corrupt one binary image [D] with noise of a fixed seed, and reconstruct it with each of K
-    models.
-
-    Returns the pictures [2 + K, D] on the CPU (the clean image, the corrupted one, each model's
-    pixel probabilities), and for each model -log p(clean image | code of the corrupted one) in
-    nats.
-    """
-    noisy = corrupt(image[None], noise, torch.Generator().manual_seed(0))
-    logits = [
-        model.decode(model.code(noisy.to(model.to_logits.weight.device))).cpu()
-        for model in models.values()
-    ]
-    nats = [-bernoulli_log_likelihood(each, image[None]).item() for each in logits]
-    return torch.cat([image[None], noisy, *map(torch.sigmoid, logits)]), nats
 
 
 def first_of_each_digit(labels: torch.Tensor) -> list[int]:
