@@ -120,9 +120,9 @@ def mixed_precision(device: torch.device | str) -> torch.autocast:
 
     That saves about a fifth of a training step on a processor with AVX512-BF16 or AMX instructions;
     one without them would need far longer, and a GPU is not kept busy by networks this small: on
-    both the context changes nothing. Factors and results of a layer have bfloat16's 8 significant bits,
-    the gradients of its weights too; the sums inside, the weights, their updates and the loss stay
-    float32 (Micikevicius et al. 2018, "Mixed Precision Training"). The environment variable
+    both the context changes nothing. Factors and results of a layer have bfloat16's 8 significant
+    bits, the gradients of its weights too; the sums inside, the weights, their updates and the loss
+    stay float32 (Micikevicius et al. 2018, "Mixed Precision Training"). The environment variable
     ``LECTURE_PRECISION=float32`` switches it off, for the same numbers on more machines.
     """
     return torch.autocast("cpu", torch.bfloat16, enabled=_is_mixed(torch.device(device)))
