@@ -122,7 +122,8 @@ def em_explorer(points: torch.Tensor, labels: torch.Tensor) -> ipywidgets.VBox:
     return explorer(
         em_drawing(points, labels),
         {
-            "start": ipywidgets.Dropdown(options=list(STARTS), description="start"),
+            # No menu: JupyterLab takes its arrow keys for itself.
+            "start": ipywidgets.SelectionSlider(options=list(STARTS), description="start"),
             "step": ipywidgets.IntSlider(0, min=0, max=N_STEPS, description="EM step"),
         },
     )

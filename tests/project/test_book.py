@@ -73,7 +73,7 @@ def test_builds_without_a_warning_and_without_a_network(built):
 def test_has_a_page_for_each_notebook_and_each_text(pages):
     texts = [
         path
-        for folder in ("benchmarks", "data", "notebooks")
+        for folder in ("benchmarks", "data", "deploy", "notebooks")
         for path in (ROOT / folder).rglob("README.md")
     ]
     written = [path.relative_to(ROOT).with_suffix(".html").as_posix() for path in NOTEBOOKS + texts]
