@@ -221,6 +221,7 @@ def table(judged: list[Judged]) -> dict[str, dict[str, str]]:
 
 
 def condition_of(judged: Judged) -> str:
+    """Return the condition under which a comparison was judged, in words: the epochs."""
     return f"{judged.comparison.ours.epochs} epochs"
 
 

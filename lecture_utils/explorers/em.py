@@ -1,6 +1,5 @@
 """EM for a mixture of Gaussians in the plane, step by step (notebook 02)."""
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -89,9 +88,8 @@ def em_drawing(points: torch.Tensor, labels: torch.Tensor) -> Callable[..., Fram
     shown = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[:N_SHOWN]
     artists, picture = _em_picture(points[shown])
 
-    @functools.cache
-    def path(start):
-        return em_path(points, STARTS[start], N_STEPS)
+    # All of them before the first picture, so that no slider has to wait for one.
+    paths = {name: em_path(points, start, N_STEPS) for name, start in STARTS.items()}
 
     def draw(start: str, step: int) -> Frame:
         if start not in STARTS or not 0 <= step <= N_STEPS:
@@ -99,7 +97,7 @@ def em_drawing(points: torch.Tensor, labels: torch.Tensor) -> Callable[..., Fram
                 f"start is {start!r} and step {step}, but the starts are {', '.join(STARTS)}, "
                 f"and the steps 0 to {N_STEPS}."
             )
-        mixture = path(start)[step]
+        mixture = paths[start][step]
         joint = mixture.joint(points)
         artists["points"].set_facecolor(blend(torch.softmax(joint[shown], dim=1)))
         for k, name in enumerate("ABC"):
