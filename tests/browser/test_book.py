@@ -1,9 +1,6 @@
 """The web edition as a reader sees it, on a phone and on a laptop, from a server and from files."""
 
-import functools
-import http.server
 import re
-import threading
 
 import pytest
 from playwright.sync_api import expect
@@ -35,22 +32,6 @@ STICKS_OUT = """() => [...document.querySelectorAll('body *')].filter(element =>
   }
   return true;
 }).slice(0, 3).map(element => element.outerHTML.slice(0, 150))"""
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(site):
-    """The address of a local server of the built site."""
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=site)
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
 
 
 @pytest.fixture(scope="module")
