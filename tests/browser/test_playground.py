@@ -713,7 +713,9 @@ def test_in_jupyterlab_the_mouse_draws_and_the_formula_moves(lab_page):
     sigma = lab_page.locator("input.sigma")
     sigma.focus()
     lab_page.keyboard.press("Home")
-    expect(sigma.locator("xpath=..")).to_contain_text("0.25")
+    expect(sigma.locator("xpath=..").locator("output")).to_have_text(
+        f"{float(sigma.get_attribute('min')):.2f}"
+    )
     assert lab_page.notebook.console == []
 
 
