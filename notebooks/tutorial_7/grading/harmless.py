@@ -65,7 +65,7 @@ def _output(output):
     if kind == "stream":
         text = _text(output.get("text"))
         if len(text) > TEXT_LIMIT // 2:
-            text = f"{text[:TEXT_LIMIT // 4]}\n[...]\n{text[-TEXT_LIMIT // 8:]}"
+            text = f"{text[: TEXT_LIMIT // 4]}\n[...]\n{text[-TEXT_LIMIT // 8 :]}"
         return _stream(text)
     if kind == "error":
         lines = output.get("traceback")
