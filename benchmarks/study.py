@@ -1,10 +1,11 @@
 """The recorded study of notebook 07: AE, DAE and VAE over noise rates, dimensions, epochs, seeds.
 
-usage: python benchmarks/study.py [--processes 2] [--record FILE] [--list]
+usage: python benchmarks/study.py [--processes 2] [--record FILE] [--bfloat16] [--list]
 
 Trains what is not yet in results/study.csv and appends each run as soon as it is done, so it can be
 stopped at any time and started again. A run is known by its model, noise, dimension, epochs, seed
-and precision; a processor with fast bfloat16 records both precisions, one without it float32 only.
+and precision; a processor with fast bfloat16 records both precisions, one without it float32 only,
+unless `--bfloat16` asks for that precision alone: the same rounding, some eight times slower.
 `lecture_utils.study` says what is asked of the record.
 """
 
@@ -57,10 +58,11 @@ def precisions() -> list[str]:
     return ["float32", "bfloat16"] if fast else ["float32"]
 
 
-def missing(file=study.FILE):
+def missing(file=study.FILE, only=None):
     """Return what is still to be run, (cell, seed, precision), in the order of work."""
     done = {(cell, seed, precision) for cell, seed, precision, *_ in study.read(file)}
-    wanted = [(cell, seed, each) for each in precisions() for cell, seed in plan()]
+    chosen = only or precisions()
+    wanted = [(cell, seed, each) for each in chosen for cell, seed in plan()]
     return [run for run in dict.fromkeys(wanted) if run not in done]
 
 
@@ -84,7 +86,7 @@ def run(cell, seed, precision):
         return comparison.measure_pca(images, cell.latent, seed)
     if cell.kind == "pixels":
         return comparison.measure_pixels(images)
-    os.environ["LECTURE_PRECISION"] = {"float32": "float32", "bfloat16": "auto"}[precision]
+    os.environ["LECTURE_PRECISION"] = precision
     model = training.initialise(build(cell, seed), mnist.train_images)
     options = {"epochs": cell.epochs, "seed": seed, "device": "cpu", "progress": False}
     training.fit(model, mnist.train_images, **options)
@@ -95,9 +97,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--record", type=Path, default=study.FILE, help="where to append")
+    parser.add_argument("--bfloat16", action="store_true", help="in bfloat16, fast or slow")
     parser.add_argument("--list", action="store_true", help="say what is still to be run")
     arguments = parser.parse_args()
-    runs = missing(arguments.record)
+    runs = missing(arguments.record, ["bfloat16"] if arguments.bfloat16 else None)
     print(f"{len(runs)} runs to go")
     if arguments.list or not runs:
         return

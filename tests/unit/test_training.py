@@ -351,6 +351,15 @@ def test_the_environment_switches_bfloat16_off(images, fast_bfloat16, monkeypatc
     assert set(dtypes) == {torch.float32}
 
 
+def test_the_environment_switches_bfloat16_on_where_it_is_slow_too(images, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setenv("LECTURE_PRECISION", "bfloat16")
+    model = models.VAE(**SMALL)
+    dtypes = dtypes_of_products(model)
+    fit(model, images, epochs=1, device="cpu")
+    assert set(dtypes) == {torch.bfloat16}
+
+
 def test_a_precision_that_does_not_exist_is_refused_with_those_that_do(images, monkeypatch):
     monkeypatch.setenv("LECTURE_PRECISION", "fp32")
     with pytest.raises(ValueError, match="LECTURE_PRECISION is 'fp32': set it to \"float32\""):
