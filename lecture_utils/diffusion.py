@@ -7,7 +7,11 @@ because the weights that would make it nats are left out.
 import math
 from collections.abc import Iterator
 
-from lecture_utils.objectives import gaussian_kl, reparameterize
+from lecture_utils.objectives import (
+    gaussian_kl,
+    reparameterize,
+    standard_normal_log_density,
+)
 from lecture_utils.training import (
     LOOK_EVERY,
     History,
@@ -252,10 +256,10 @@ def simple_loss(
 def diffusion_bound_terms(
     denoiser, z0: torch.Tensor, generator: torch.Generator | None = None
 ) -> torch.Tensor:
-    """Return the T + 1 terms L_0, ..., L_T of the bound -log p(z_0) <= sum_t L_t in nats, [B, J] ->
-    [T + 1, B].
+    """Return the T + 1 terms C_0, ..., C_T of the bound -log p(z_0) <= sum_t C_t in nats, [B, J] ->
+    [T + 1, B]. (Ho et al. 2020 call them L_t.)
 
-    Row t - 1 is the reverse step from z_t to z_{t-1}, estimated with one draw of z_t; L_T is the
+    Row t - 1 is the reverse step from z_t to z_{t-1}, estimated with one draw of z_t; C_T is the
     exact KL of z_T to N(0, I). `denoiser` is a Denoiser, or anything with a `schedule` and a call
     epsilon_theta(z_t, t); sigma_t^2 = beta_t.
     """
@@ -279,6 +283,32 @@ def diffusion_bound_terms(
     last = schedule.alpha_bar[-1].to(z0)
     terms.append(gaussian_kl(last.sqrt() * z0, torch.log1p(-last).expand_as(z0)))
     return torch.stack(terms)
+
+
+@torch.no_grad()
+def lost_by_the_chain(
+    mixture: MixtureDenoiser, z0: torch.Tensor, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Return by how many nats the bound of the mixture's perfect chain misses log q(z_0), [B, J] ->
+    float64 [B].
+
+    log q(z_0, ..., z_T) - log p(z_0, ..., z_T) on one path z_1, ..., z_T ~ q(. | z_0) for each z_0.
+    Its mean over paths is log q(z_0) minus the bound, the same as by `diffusion_bound_terms`; but a
+    chain that is nearly perfect has nearly the same ratio on every path, so it varies far less. If
+    z_0 is drawn from the mixture, the mean is the KL of the two joint densities: never negative.
+    """
+    schedule, z = mixture.schedule, z0.double().cpu()
+    lost = mixture.log_density(z, torch.zeros(len(z), dtype=torch.int64))
+    for t in range(1, schedule.n_steps + 1):
+        beta = schedule.beta[t].item()
+        forward = math.sqrt(schedule.alpha[t].item()) * z
+        after = forward + math.sqrt(beta) * torch.randn(z.shape, generator=generator).double()
+        guess = mixture(after, torch.full((len(z),), t))
+        back = schedule.reverse_mean(after, guess, t)
+        # log N(z_t; forward, beta) - log N(z_{t-1}; back, beta): the variances are the same.
+        lost += ((z - back).square() - (after - forward).square()).sum(dim=1) / (2 * beta)
+        z = after
+    return lost - standard_normal_log_density(z)
 
 
 def fit_diffusion(

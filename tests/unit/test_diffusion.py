@@ -283,3 +283,57 @@ def test_a_fitted_mixture_of_scikit_learn_has_the_same_density(schedule):
 def test_the_perfect_denoiser_refuses_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"expected \[K\], \[K, J\]"):
         diffusion.MixtureDenoiser([1.0], torch.zeros(1, 3), torch.eye(2)[None])
+
+
+def three_in_the_plane():
+    """A mixture of three narrow Gaussians in two dimensions, and draws from it."""
+    spread = torch.tensor([[0.2, 0.1], [0.1, 0.1]], dtype=torch.float64)
+    covariances = torch.stack([spread, 0.3 * spread, torch.eye(2, dtype=torch.float64) / 10])
+    mixture = diffusion.MixtureDenoiser([0.5, 0.3, 0.2], normal(3, 3, 2), covariances)
+    return mixture, mixture.draw(1000, seeded(4))
+
+
+def test_the_perfect_chain_loses_nothing_for_one_standard_normal():
+    standard = diffusion.MixtureDenoiser([1.0], [[0.0] * 3], [torch.eye(3).tolist()])
+    lost = diffusion.lost_by_the_chain(standard, normal(0, 20, 3), seeded(0))
+    assert lost.abs().max() < 1e-10  # on every path
+
+
+def test_what_the_chain_loses_is_the_density_minus_the_bound_but_varies_less():
+    mixture, z0 = three_in_the_plane()
+    lost = diffusion.lost_by_the_chain(mixture, z0, seeded(0))
+    log_q = mixture.log_density(z0, torch.zeros(len(z0), dtype=torch.int64))
+    by_terms = log_q + diffusion.diffusion_bound_terms(mixture, z0, seeded(1)).sum(dim=0)
+    error = ((lost.var() + by_terms.var()) / len(z0)).sqrt()
+    assert abs(lost.mean() - by_terms.mean()) < 4 * error
+    assert lost.var() < by_terms.var() / 4
+
+
+def test_the_chain_of_a_gaussian_loses_the_sum_of_the_steps_divergences():
+    variance = 0.25
+    narrow = diffusion.MixtureDenoiser([1.0], [[0.0]], [[[variance]]])
+    before, now = (narrow.schedule.alpha_bar[part] for part in (slice(-1), slice(1, None)))
+    q_before, q_now = before * variance + 1 - before, now * variance + 1 - now
+    beta = narrow.schedule.beta[1:]
+    ratio = q_before / q_now  # of the true step back's variance, beta q_before / q_now, to beta
+    exact = 0.5 * (ratio - 1 - ratio.log()).sum() + 0.5 * (q_now[-1] - 1 - q_now[-1].log())
+    assert (beta > 0).all() and exact > 0.01
+    lost = diffusion.lost_by_the_chain(narrow, narrow.draw(4000, seeded(0)), seeded(1))
+    assert abs(lost.mean() - exact) < 4 * lost.std() / 4000**0.5
+
+
+@pytest.mark.parametrize("wrong", ["shrunk", "late", "other"])
+def test_a_wrong_guess_loses_more(wrong):
+    mixture, z0 = three_in_the_plane()
+    perfect = diffusion.lost_by_the_chain(mixture, z0, seeded(0))
+
+    class Wrong(diffusion.MixtureDenoiser):
+        def __call__(self, zt, t):
+            if wrong == "late":
+                return super().__call__(zt, (t + 10).clamp(max=100))
+            return super().__call__(zt, t) * (0.8 if wrong == "shrunk" else -1)
+
+    covariances = torch.einsum("kij,kj,klj->kil", mixture.axes, mixture.variances, mixture.axes)
+    guess = Wrong(mixture.log_weights.exp(), mixture.means, covariances)
+    more = diffusion.lost_by_the_chain(guess, z0, seeded(0)) - perfect
+    assert more.mean() > 4 * more.std() / len(z0) ** 0.5
