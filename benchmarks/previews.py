@@ -52,6 +52,7 @@ GANS = {
     "g as fast as D": {"learning_rates": (1e-3, 1e-3)},
     "g half as fast as D": {"learning_rates": (1e-3, 5e-4)},
 }
+FRAMES = ("real images", "real codes", "N(0, I)")
 TOO_LONG = ["100 components", "10000 steps", "10000 steps, twice as wide"]
 RING_RATES, RING_FIT = ((1e-3, 1e-3), (1e-3, 4e-3)), {"batch_size": 128, "epochs": 4}
 N, N_CODES, N_CHAIN = 5000, 2000, 500  # images in a set, codes in a mean of nats, of those by chain
@@ -162,17 +163,16 @@ def on_both(real, measure):
     return {name: measure(each) for name, each in real.items()}
 
 
-def frame(every, seed):
+def frame(every, seed, name):
     """What frames the others: real images, decoded codes of real images, the VAE's own samples."""
     latent = every.latent()
-    of_prior = latent.vae.sample(N, seeded(seed))
+    if name == "N(0, I)":
+        images = latent.vae.sample(N, seeded(seed))
+        return on_both(every.real(seed), lambda real: judged(images, real))
+    if name == "real images":
+        return on_both(every.real(seed), lambda real: judged(real.images, real))
     return on_both(
-        every.real(seed),
-        lambda real: {
-            "real images": judged(real.images, real),
-            "real codes": judged(latent.decoded(latent.codes(real, seed)), real),
-            "N(0, I)": judged(of_prior, real),
-        },
+        every.real(seed), lambda real: judged(latent.decoded(latent.codes(real, seed)), real)
     )
 
 
@@ -267,7 +267,8 @@ def main():
     parts = {"mixture": (MIXTURES, mixture), "diffusion": (DIFFUSIONS, learned)}
     parts["GAN"] = GANS, adversarial
     for seed in SEEDS:
-        record.add("frame", "VAE", seed, frame, every, seed)
+        for name in FRAMES:
+            record.add("frame", name, seed, frame, every, seed, name)
     for late in (False, True):
         for seed in SEEDS:
             for part, (settings, measure) in parts.items():
