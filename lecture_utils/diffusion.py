@@ -208,6 +208,17 @@ class MixtureDenoiser:
         shares = torch.softmax(joint, dim=1)[:, :, None]
         return -torch.einsum("bki,kji->bj", shares * pull, self.axes)
 
+    def curvature(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """Return the second derivatives of log q(z_t), float64 [B, J, J], at times t [B]."""
+        joint, pull = self._by_component(zt, t)
+        shares, pull = torch.softmax(joint, dim=1), torch.einsum("bki,kji->bkj", pull, self.axes)
+        bar = self.schedule.alpha_bar[t.cpu()][:, None, None]
+        precision = shares[:, :, None] / (bar * self.variances + 1 - bar)  # [B, K, J]
+        within = torch.einsum("bki,kji,kli->bjl", precision, self.axes, self.axes)
+        score = torch.einsum("bk,bkj->bj", shares, pull)
+        between = torch.einsum("bk,bkj,bkl->bjl", shares, pull, pull)
+        return between - score[:, :, None] * score[:, None] - within
+
     def __call__(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Return E[epsilon | z_t] = -sqrt(1 - alpha_bar_t) times the score, [B, J], as z_t is."""
         noise = (1 - self.schedule.alpha_bar[t.cpu()]).sqrt()[:, None]
@@ -309,6 +320,29 @@ def lost_by_the_chain(
         lost += ((z - back).square() - (after - forward).square()).sum(dim=1) / (2 * beta)
         z = after
     return lost - standard_normal_log_density(z)
+
+
+@torch.no_grad()
+def least_lost_by_the_chain(
+    mixture: MixtureDenoiser, z0: torch.Tensor, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Return what `lost_by_the_chain` is at least, in the mean over z0 [B, J] from the mixture: the
+    terms of that mean, in nats, float64 [B].
+
+    The true step back has the mean of the chain's step and, by the second-order Tweedie formula,
+    the covariance beta (I + beta H) / alpha, H = `curvature`. Of all densities with this mean and
+    covariance the Gaussian is nearest to the chain's step N(mean, beta I): at a divergence of half
+    the sum of r - 1 - log r over the eigenvalues r of (I + beta H) / alpha. One z_t for each step.
+    """
+    schedule, z0 = mixture.schedule, z0.double().cpu()
+    least = torch.zeros(len(z0), dtype=torch.float64)
+    for t in range(1, schedule.n_steps + 1):
+        times = torch.full((len(z0),), t)
+        zt = schedule.noised(z0, times, torch.randn(z0.shape, generator=generator).double())
+        beta, alpha = schedule.beta[t].item(), schedule.alpha[t].item()
+        ratio = (1 + beta * torch.linalg.eigvalsh(mixture.curvature(zt, times))) / alpha
+        least += 0.5 * (ratio - 1 - ratio.log()).sum(dim=1)
+    return least
 
 
 def fit_diffusion(

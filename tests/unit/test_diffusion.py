@@ -318,8 +318,30 @@ def test_the_chain_of_a_gaussian_loses_the_sum_of_the_steps_divergences():
     ratio = q_before / q_now  # of the true step back's variance, beta q_before / q_now, to beta
     exact = 0.5 * (ratio - 1 - ratio.log()).sum() + 0.5 * (q_now[-1] - 1 - q_now[-1].log())
     assert (beta > 0).all() and exact > 0.01
-    lost = diffusion.lost_by_the_chain(narrow, narrow.draw(4000, seeded(0)), seeded(1))
+    z0 = narrow.draw(4000, seeded(0))
+    lost = diffusion.lost_by_the_chain(narrow, z0, seeded(1))
     assert abs(lost.mean() - exact) < 4 * lost.std() / 4000**0.5
+    least = diffusion.least_lost_by_the_chain(narrow, z0[:3], seeded(2))
+    steps = 0.5 * (ratio - 1 - ratio.log()).sum()  # all but the last term, the KL of z_T
+    torch.testing.assert_close(least, steps.expand(3))
+
+
+def test_the_curvature_is_the_derivative_of_the_score():
+    mixture, z0 = three_in_the_plane()
+    times = torch.tensor([1, 20, 60])
+    zt = mixture.schedule.noised(z0[:3].double(), times, normal(5, 3, 2))
+    leaf = zt.clone().requires_grad_()
+    score = mixture.score(leaf, times)
+    rows = [torch.autograd.grad(score[:, i].sum(), leaf, retain_graph=True)[0] for i in (0, 1)]
+    torch.testing.assert_close(mixture.curvature(zt, times), torch.stack(rows, dim=1))
+
+
+def test_the_chain_loses_at_least_what_covariances_alone_demand():
+    mixture, z0 = three_in_the_plane()
+    lost = diffusion.lost_by_the_chain(mixture, z0, seeded(0))
+    least = diffusion.least_lost_by_the_chain(mixture, z0, seeded(1))
+    error = ((lost.var() + least.var()) / len(z0)).sqrt()
+    assert least.mean() > 0.01 and lost.mean() > least.mean() - 4 * error
 
 
 @pytest.mark.parametrize("wrong", ["shrunk", "late", "other"])
