@@ -2,6 +2,7 @@
 
 import functools
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 from lecture_utils.explorers.shell import Frame, LivePicture, explorer
@@ -10,7 +11,8 @@ from lecture_utils.plotting import COLORS
 import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.special import log_ndtr
+from scipy.integrate import quad
+from scipy.special import erfcx, log_ndtr, ndtr
 
 # --- The importance-weighted bound of four pixels: p(x=1|z) = Phi(z), x = (1, 1, 1, 0) ---
 
@@ -50,20 +52,37 @@ class Bounds(NamedTuple):
 
 
 def four_pixels_bounds(mean: float, sd: float) -> Bounds:
-    """Return L_k of the four pixels for q(z|x) = N(mean, sd^2), exact to about 1e-9 nats.
-
-    The posterior falls like exp(-z^2) on its right, so the variance of the weights is infinite
-    where q is narrower than sd = 1/2 there.
-    """
+    """Return L_k of the four pixels for q(z|x) = N(mean, sd^2), exact to about 1e-9 nats."""
     z = mean + sd * NODES
     log_q = -(NODES**2) / 2 - math.log(sd * math.sqrt(2 * math.pi))
     log_weights = four_pixels_log_joint(z) - log_q
-    if sd < 0.5 or (sd == 0.5 and mean <= 0):
-        return Bounds(bound_of_k(log_weights, MASS, KS), math.inf)
-    wide = np.linspace(-40, 40, 16_001)
-    log_q = -(((wide - mean) / sd) ** 2) / 2 - math.log(sd * math.sqrt(2 * math.pi))
-    second_moment = np.exp(2 * four_pixels_log_joint(wide) - log_q).sum() * (wide[1] - wide[0])
-    return Bounds(bound_of_k(log_weights, MASS, KS), second_moment / math.exp(2 * LOG_P_X) - 1)
+    return Bounds(bound_of_k(log_weights, MASS, KS), _four_pixels_chi2(mean, sd))
+
+
+def _four_pixels_chi2(mean, sd):
+    """Var(w) / p(x)^2 = E_q[w^2] / p(x)^2 - 1, by quadrature.
+
+    Far to the right 1 - Phi(z) is nearly exp(-z^2/2) / (z sqrt(2 pi)), so the posterior falls like
+    exp(-z^2) / z, and w^2 q like exp(-a z^2 - b z) / z^2 with the a and b below. The integral is
+    finite for a > 0, and for a = 0, which is sd = 1/2, if b >= 0. A value beyond a float's range (a
+    near 0 and b < 0) is infinite, too.
+    """
+    a, b = 2 - 1 / (2 * sd**2), mean / sd**2
+    if a < 0 or (a == 0 and b < 0):
+        return math.inf
+
+    def integrand(z):  # w^2 q / p(x)^2, the right tail of 1 - Phi factored out of it
+        joint = 20 * ndtr(z) ** 3 * erfcx(z / math.sqrt(2)) / math.sqrt(8 * math.pi)
+        one_over_q = sd * math.sqrt(2 * math.pi) * np.exp(-a * z**2 - b * z + mean * b / 2)
+        return joint**2 * one_over_q
+
+    peak = -b / (2 * a) if b < 0 else 1.0  # of the last factor, which may lie far to the right
+    ends = (-12, 0, peak, math.inf)  # below -12 nothing is left
+    with np.errstate(over="ignore"):
+        parts = [
+            quad(integrand, *part, epsabs=0, epsrel=1e-10, limit=200)[0] for part in pairwise(ends)
+        ]
+    return sum(parts) - 1
 
 
 def draw_bound(mean: float, sd: float, k: int) -> Frame:

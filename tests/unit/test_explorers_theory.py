@@ -7,11 +7,12 @@ import time
 
 from lecture_utils.explorers import theory
 
+import mpmath
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.special import digamma
+from scipy.special import digamma, logsumexp
 from torch.distributions import Normal
 
 
@@ -52,9 +53,47 @@ def test_for_large_k_the_gap_is_chi2_over_2k(mean, sd):
     assert gap == pytest.approx(bounds.chi2 / (2 * theory.KS[-1]), rel=0.02)
 
 
-def test_a_q_narrower_than_the_posteriors_tail_has_weights_of_infinite_variance():
-    assert math.isinf(theory.four_pixels_bounds(0.5, 0.49).chi2)
-    assert theory.four_pixels_bounds(0.5, 0.5).chi2 < 1
+def test_chi2_of_the_prior_is_a_rational_number():
+    """E[p(x|z)^2] is the integral of u^6 (1 - u)^2 over (0, 1), 1/252."""
+    assert theory.four_pixels_bounds(0.0, 1.0).chi2 == pytest.approx(400 / 252 - 1, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "mean, sd", [(0.5, 0.6), (0.5, 0.5), (0.0, 0.5), (0.05, 0.5), (-2.0, 0.55)]
+)
+def test_chi2_agrees_with_quadrature_in_many_digits(mean, sd):
+    """Beyond z = 60 the integrand is c exp(-b z) / z^2 for sd = 1/2, and next to nothing else."""
+    mpmath.mp.dps = 25
+    m, sigma, end = mpmath.mpf(mean), mpmath.mpf(sd), 60
+
+    def integrand(z):
+        tail = mpmath.erfc(z / mpmath.sqrt(2)) / 2  # 1 - Phi, without a subtraction
+        joint = 20 * mpmath.ncdf(z) ** 3 * tail * mpmath.npdf(z)
+        return joint**2 / mpmath.npdf(z, m, sigma)
+
+    total = mpmath.quad(integrand, [-15, -5, -2, 0, 2, 5, 10, 20, 40, end])
+    if sd == 0.5:
+        c, b = 400 * sigma * mpmath.exp(2 * m**2) / mpmath.power(2 * mpmath.pi, 1.5), m / sigma**2
+        rest = mpmath.quad(
+            lambda z: mpmath.exp(-b * z) * (1 / z**2 - 2 / z**4 + 7 / z**6), [end, mpmath.inf]
+        )
+        total += c * rest
+    assert theory.four_pixels_bounds(mean, sd).chi2 == pytest.approx(float(total - 1), rel=1e-8)
+
+
+@pytest.mark.parametrize("mean, sd", [(0.5, 0.49), (2.0, 0.499), (0.0, 0.2), (-0.05, 0.5)])
+def test_a_q_narrower_than_the_posteriors_tail_has_weights_of_infinite_variance(mean, sd):
+    assert math.isinf(theory.four_pixels_bounds(mean, sd).chi2)
+
+
+def test_close_to_the_limit_chi2_is_found_far_to_the_right():
+    """For mean = -1, sd = 0.502 the integrand peaks near z = 125: a referee by logarithms."""
+    z = np.linspace(1, 600, 600_001)
+    density = Normal(*torch.tensor([-1.0, 0.502], dtype=torch.float64))
+    log_w2_q = 2 * theory.four_pixels_log_joint(z) - density.log_prob(torch.tensor(z)).numpy()
+    log_total = logsumexp(log_w2_q) + math.log(z[1] - z[0]) + 2 * math.log(20)
+    chi2 = theory.four_pixels_bounds(-1.0, 0.502).chi2
+    assert math.log(chi2) == pytest.approx(log_total, abs=1e-8)
 
 
 @pytest.mark.parametrize("s", [0.02, 0.5, 1.0])
@@ -133,6 +172,7 @@ def test_the_words_state_the_numbers_of_the_picture():
     gap = theory.LOG_P_X - theory.four_pixels_bounds(0.5, 0.6).of_k
     assert f"by {gap[0]:.2g} nats at k = 1" in words and f"{gap[4]:.2g} nats at k = 10" in words
     assert "variance of a weight is infinite" in theory.draw_bound(0.5, 0.25, 1).words
+    assert "variance of a weight is 7.8 times p(x) squared" in theory.draw_bound(0, 0.5, 1).words
     chain = theory.diffusion_chain(0.5, 1000)
     assert f"{chain.gap(chain.beta):.2g} nats with" in theory.draw_steps(0.5, 1000).words
 
