@@ -11,3 +11,6 @@ c.CourseDirectory.course_id = "lecture_11"
 c.Exchange.root = os.path.join(os.environ.get("CLASS_FOLDER", "/srv/lecture-11"), "exchange")
 # A notebook of Tutorial 7 with its figures is below 2 MB.
 c.CourseDirectory.max_file_size = 20_000
+# The button Validate runs a notebook, and gives up a cell after 30 s by default: a training takes
+# longer where many share a machine.
+c.Execute.timeout = 900

@@ -18,6 +18,7 @@ try:
     from grading.late import Late
     from grading.repair import Repair
     from grading.score import Score
+    from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
     from nbgrader import preprocessors
 except ImportError as error:
     raise SystemExit(
@@ -38,9 +39,19 @@ c.Autograde.autograde_preprocessors = [
     preprocessors.CheckCellMetadata,
 ]
 
-# A tenth of the points for each day begun, after the due date that README.md sets.
+# A tenth of the points for each day begun, after the due date that README.md sets. It is reckoned
+# again when feedback and marks are made, from all points that there are then.
 c.AssignLatePenalties.plugin_class = Late
 c.Late.share_a_day = 0.1
+c.GenerateFeedback.preprocessors = [
+    preprocessors.AssignLatePenalties,
+    preprocessors.GetGrades,
+    CSSHTMLHeaderPreprocessor,
+]
+
+# `nbgrader validate` runs the source, and gives up a cell after 30 s by default: a training takes
+# longer on a slow or busy machine.
+c.Execute.timeout = 900
 
 # Students' code runs in a sandbox where one can be had ("auto"), or not at all ("required").
 # `python grading/sandbox.py` says whether there is one. See README.md.

@@ -13,17 +13,19 @@ import time
 import urllib.request
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import nbformat
 import pytest
 
 from tests.tutorial.answers.hostile import NOTEBOOKS, PROBE
-from tests.tutorial.cases import BY_HAND, COURSE, NAME, POINTS, cells, named
+from tests.tutorial.cases import BY_HAND, COURSE, NAME, POINTS, ROOT, cells, named
 from tests.tutorial.classroom import environment, shell, students
 
 # Of the course root, which cases.py has put on the path.
 from grading import collect as collecting  # isort: skip
 from grading.harmless import markdown, outputs  # isort: skip
+from grading.late import settle  # isort: skip
 from grading.repair import _handed_out, repaired  # isort: skip
 
 HONEST = {n: p for n, p in POINTS.items() if n not in BY_HAND}
@@ -106,22 +108,111 @@ def test_marks_tell_a_zero_from_what_was_not_graded(graded):
     )
 
 
-def test_late_work_loses_points_and_a_new_one_is_graded_anew(graded, tmp_path):
+def give_by_hand(course, student, points):
+    """Give these points, {cell: points}, as the formgrader does."""
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        for name, score in points.items():
+            grade = gradebook.find_grade(name, "tutorial_7", "tutorial_7", student)
+            grade.manual_score, grade.needs_manual_grade = score, False
+        gradebook.db.commit()
+
+
+def row_of(course, student):
+    """The student's row of the marks, made anew."""
+    shell(f"{sys.executable} grading/marks.py", course)
+    with (course / "marks.csv").open() as file:
+        return next(row for row in csv.DictReader(file) if row["student"] == student)
+
+
+def test_late_work_loses_its_share_of_all_points_once(graded, tmp_path):
     content = graded.students["zoe"][0]
     with zipfile.ZipFile(tmp_path / "again.zip", "w") as archive:
-        archive.writestr(
-            zipfile.ZipInfo("zoe/tutorial_7.ipynb", (2027, 2, 2, 12, 0, 0)), content + b"\n"
-        )
-    done = shell(f"{sys.executable} grading/collect.py {tmp_path / 'again.zip'}", graded.course)
+        archive.writestr("zoe/tutorial_7.ipynb", content + b"\n")
+    done = shell(
+        f"{sys.executable} grading/collect.py {tmp_path / 'again.zip'}"
+        ' --handed-in "2027-02-02 12:00 UTC"',
+        graded.course,
+    )
     assert "handed in again" in done.stdout
     shell("nbgrader autograde tutorial_7 --student=zoe", graded.course)
-    shell(f"{sys.executable} grading/marks.py", graded.course)
-    row = next(
-        r for r in csv.DictReader((graded.course / "marks.csv").open()) if r["student"] == "zoe"
-    )
-    assert float(row["late"]) == pytest.approx(-0.2 * 24)  # two days begun
-    shell("nbgrader autograde tutorial_7 --student=zoe --force", graded.course)
+    assert float(row_of(graded.course, "zoe")["late"]) == pytest.approx(-0.2 * 24)  # 2 days begun
+    give_by_hand(graded.course, "zoe", {"claims": 4, "generating": 2})
+    shell("nbgrader generate_feedback tutorial_7 --student=zoe --force", graded.course)
+    page = (graded.course / "feedback" / "zoe" / "tutorial_7" / "tutorial_7.html").read_text()
+    assert "Late submission penalty (Score: -6.0)" in page and "Score: 24.0 / 100.0" in page
+    for again in ("", "nbgrader autograde tutorial_7 --student=zoe --force", ""):
+        if again:
+            shell(again, graded.course)
+            give_by_hand(graded.course, "zoe", {"claims": 4, "generating": 2})  # "Resolve"
+        row = row_of(graded.course, "zoe")
+        assert (row["state"], row["points"], row["late"], row["mark"]) == (
+            "graded",
+            "30",
+            "-6",
+            "24",
+        )
     assert scores(graded.course)["zoe"]["kl_checks"] == 8
+
+
+DUE = datetime(2027, 1, 31, 23, 59)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A course root with a gradebook of one assignment of two cells, 50 points each."""
+    from nbgrader.api import Gradebook
+
+    root = tmp_path_factory.mktemp("small")
+    shutil.copytree(COURSE / "grading", root / "grading")
+    shutil.copy(COURSE / "nbgrader_config.py", root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", environment()["PATH"])  # a new gradebook calls alembic
+        with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as gradebook:
+            gradebook.add_assignment("tutorial_7", duedate=DUE)
+            gradebook.add_notebook("tutorial_7", "tutorial_7")
+            for cell, kind in {"kl_checks": "code", "claims": "markdown"}.items():
+                about = {"max_score": 50, "cell_type": kind}
+                gradebook.add_grade_cell(cell, "tutorial_7", "tutorial_7", **about)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("days", "share"), [(-1, 0), (0, 0), (0.01, 0.1), (1, 0.1), (1.5, 0.2), (9.5, 1), (30, 1)]
+)
+def test_the_share_is_of_what_stands_in_the_gradebook_and_nobody_is_reduced_twice(
+    days, share, small
+):
+    from nbgrader.api import Gradebook
+
+    student, address = f"zoe {days}", f"sqlite:///{small / 'gradebook.db'}"
+    with Gradebook(address) as gradebook:
+        gradebook.add_student(student)
+        gradebook.add_submission("tutorial_7", student, timestamp=DUE + timedelta(days=days))
+        gradebook.find_grade("kl_checks", "tutorial_7", "tutorial_7", student).auto_score = 20
+        gradebook.db.commit()
+
+    def lost():
+        with Gradebook(address) as gradebook:
+            submission = gradebook.find_submission("tutorial_7", student)
+            return submission.score, submission.late_submission_penalty
+
+    for _ in range(3):
+        settle(small, "tutorial_7", [student])
+        assert lost() == pytest.approx((20, 20 * share))
+    give_by_hand(small, student, {"claims": 10})
+    for _ in range(3):
+        settle(small, "tutorial_7", [student])
+        assert lost() == pytest.approx((30, 30 * share))
+
+
+@pytest.mark.parametrize("path", [COURSE, ROOT / "deploy"])
+def test_validating_gives_a_slow_machine_time_to_train(path):
+    from traitlets.config import PyFileConfigLoader
+
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(path)).load_config()
+    assert config.Execute.timeout >= 600
 
 
 # --- Collecting
@@ -175,6 +266,83 @@ def test_nothing_that_is_damaged_costs_anybody_else(tmp_path):
         "absent.zip" in p for p in problems
     )
     assert len(problems) == 2 and not (tmp_path / "outside").exists()
+
+
+def archive_of(path, *entries):
+    """Write {name, time, content} of a zip archive."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, when, content in entries:
+            archive.writestr(zipfile.ZipInfo(name, (*when, 12, 0, 0)), content)
+    return path
+
+
+def stamp(course, student):
+    return (course / "submitted" / student / "tutorial_7" / "timestamp.txt").read_text()
+
+
+def test_the_time_of_a_download_makes_nobody_late(tmp_path):
+    """Moodle writes it into its archives."""
+    course, time = tmp_path / "course", collecting.time_of("2027-01-31 23:59 UTC")
+    moodle = "Ada Lovelace_4711_assignsubmission_file_/tutorial_7.ipynb"
+    canvas = "doeberta_LATE_4712_99_tutorial_7.ipynb"
+    download = archive_of(
+        tmp_path / "all.zip", (moodle, (2027, 2, 9), b"{}"), (canvas, (2027, 2, 9), b"{}")
+    )
+    with pytest.raises(collecting.TimeNeeded, match="Nothing was collected"):
+        collecting.collect([download], course)
+    assert not course.exists()
+    messages, problems = collecting.collect([download], course, time)
+    assert not problems and stamp(course, "ada_lovelace_4711") == "2027-01-31 23:59:00+00:00"
+    assert any("doeberta_4712: late, says Canvas" in message for message in messages)
+    # What a lecturer writes stays, and is read.
+    (course / "submitted" / "doeberta_4712" / "tutorial_7" / "timestamp.txt").write_text(
+        "2027-02-02 10:00:00 UTC\n"
+    )
+    later = archive_of(
+        tmp_path / "later.zip", (moodle, (2027, 2, 9), b"{ }"), (canvas, (2027, 2, 9), b"{}")
+    )
+    messages, _ = collecting.collect([later], course, collecting.time_of("2027-02-03 12:00 UTC"))
+    assert any(moodle in m and "graded anew" in m for m in messages)
+    assert stamp(course, "ada_lovelace_4711") == "2027-02-03 12:00:00+00:00"
+    assert stamp(course, "doeberta_4712") == "2027-02-02 10:00:00 UTC\n"
+    collecting.collect([later], course, collecting.FILE)
+    assert stamp(course, "ada_lovelace_4711") == "2027-02-03 12:00:00+00:00"
+
+
+def test_an_earlier_time_of_the_same_notebook_mends_a_wrong_one(tmp_path):
+    course, download = tmp_path / "course", tmp_path / "all.zip"
+    archive_of(download, ("Ada_4711_assignsubmission_file/a.ipynb", (2027, 2, 9), b"{}"))
+    collecting.collect([download], course, collecting.FILE)
+    messages, _ = collecting.collect([download], course, collecting.time_of("2027-01-31 23:59"))
+    assert any("earlier than was known" in message for message in messages)
+    assert stamp(course, "ada_4711") == "2027-01-31 23:59:00+00:00"
+
+
+def test_times_that_are_none(tmp_path):
+    course, download = tmp_path / "course", tmp_path / "all.zip"
+    archive_of(download, ("ada/tutorial_7.ipynb", (2027, 1, 9), b"{}"))
+    content = download.read_bytes()  # in the two headers: day, month and year in two bytes
+    date = ((2027 - 1980) << 9 | 1 << 5 | 9).to_bytes(2, "little")
+    assert content.count(date) == 2
+    download.write_bytes(content.replace(date, b"\0\0"))
+    messages, problems = collecting.collect([download], course)
+    assert not problems and messages[-1].startswith("1 new")
+    (course / "submitted" / "ada" / "tutorial_7" / "timestamp.txt").write_text("yesterday")
+    archive_of(tmp_path / "new.zip", ("ada/tutorial_7.ipynb", (2027, 1, 9), b"{ }"))
+    _, problems = collecting.collect([tmp_path / "new.zip"], course)
+    assert len(problems) == 1 and "'yesterday' is no time" in problems[0]
+
+
+def test_an_archive_holds_the_local_time_of_its_maker(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        archive_of(tmp_path / "all.zip", ("ada/tutorial_7.ipynb", (2027, 1, 9), b"{}"))
+        collecting.collect([tmp_path / "all.zip"], tmp_path / "course")
+        assert stamp(tmp_path / "course", "ada") == "2027-01-09 06:30:00+00:00"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 # --- Damaged notebooks

@@ -1,13 +1,17 @@
 """Put what a learning platform hands out under submitted/STUDENT/tutorial_7/, each student's
 newest notebook, nobody lost.
 
-usage: python grading/collect.py DOWNLOADED...     (files, folders or zip archives; run in the
-course root)
+usage: python grading/collect.py DOWNLOADED... [--handed-in TIME]     (files, folders or zip
+archives; run in the course root)
 
 Read are the names that Moodle, Canvas and plain folders give:
     Ada Lovelace_4711_assignsubmission_file_/tutorial_7.ipynb     Moodle: student ada_lovelace_4711
     lovelaceada_LATE_4711_99_tutorial_7-2.ipynb                   Canvas: student lovelaceada_4711
     ada/tutorial_7.ipynb     ada_tutorial_7.ipynb                 a folder or a file: student ada
+
+Platforms write the time of the download into their archives, which would make everybody late. So
+where names are theirs, TIME is needed: until when these notebooks were handed in, for example
+"2027-01-31 23:59 UTC"; or "file", if the times of the files are right.
 """
 
 import argparse
@@ -23,14 +27,24 @@ from typing import NamedTuple
 NAME = "tutorial_7"
 MOST_BYTES = 50 * 2**20  # of one notebook; what is larger is no notebook of this tutorial
 MOST_DEPTH = 3  # archives inside archives
+FILE = "file"  # instead of a time: that of each file
+SAID = {
+    "resubmitted": "handed in again; it will be graded anew",
+    "earlier": "was handed in earlier than was known; if it is graded, grade it with --force",
+    "older": "is not newer than what is there, by its time; left as it was",
+}
 
 MOODLE = re.compile(r"^(?P<name>[^_/]+)_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)_?$")
 CANVAS = re.compile(r"^(?P<name>[^_/]+)_(?:LATE_)?(?P<id>\d+)_\d+_.*\.ipynb$")
 PLAIN = re.compile(rf"^(?P<name>.+?)[_-]+{NAME}.*\.ipynb$")
 
 
+class TimeNeeded(ValueError):
+    """The times of the files are those of a download; the message says what to do."""
+
+
 class Found(NamedTuple):
-    """A notebook that was handed in."""
+    """A notebook that was handed in, `when` its file says."""
 
     student: str
     when: datetime
@@ -55,6 +69,26 @@ def student_of(path: str) -> str | None:
         if part not in (NAME, "submitted", "archive", "downloaded", ".", "/")
     ]
     return plain(folders[-1]) if folders else None
+
+
+def of_platform(path: str) -> bool:
+    """Whether a path is one that Moodle or Canvas gives."""
+    *folders, name = PurePosixPath(path).parts
+    return any(map(MOODLE.match, folders)) or bool(CANVAS.match(name))
+
+
+def time_of(text: str) -> datetime | str:
+    """Read a time, UTC where it names no other zone, or the word "file". Raises
+    argparse.ArgumentTypeError."""
+    if text == FILE:
+        return FILE
+    try:
+        when = datetime.fromisoformat(re.sub(r" ?(UTC|Z)$", "+00:00", text.strip()))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no time, such as "2027-01-31 23:59 UTC"'
+        ) from error
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def plain(name: str) -> str:
@@ -130,7 +164,15 @@ def _from_entry(archive, entry, inside, problems, depth):
         if depth < MOST_DEPTH:
             yield from _from_archive(content, path, problems, depth + 1)
         return
-    yield from _notebook(path, datetime(*entry.date_time, tzinfo=UTC), content, problems)
+    yield from _notebook(path, _time_of_entry(entry), content, problems)
+
+
+def _time_of_entry(entry):
+    """Archives hold the local time of the machine that made them: read as that of this one."""
+    try:
+        return datetime(*entry.date_time).astimezone(UTC)
+    except ValueError:  # month 0, where the program that made the archive had no time
+        return datetime(1980, 1, 1, tzinfo=UTC)
 
 
 def _notebook(name, when, content, problems):
@@ -172,48 +214,68 @@ def _number(path):
     return int(match[1]) if match else 0
 
 
-def place(found: Found, root: Path) -> str:
-    """Write a notebook and its time under submitted/; return what was done: new, resubmitted, same
-    or older."""
+def place(found: Found, root: Path, when: datetime) -> str:
+    """Write a notebook and its time under submitted/; return what was done: new, resubmitted,
+    same, earlier (the same, and it was there by then) or older."""
     folder = root / "submitted" / found.student / NAME
     target, stamp = folder / f"{NAME}.ipynb", folder / "timestamp.txt"
     done = "new"
     if target.exists():
-        before = (
-            datetime.fromisoformat(stamp.read_text().strip())
-            if stamp.exists()
-            else datetime.min.replace(tzinfo=UTC)
-        )
+        before = time_of(stamp.read_text()) if stamp.exists() else datetime.min.replace(tzinfo=UTC)
         if target.read_bytes() == found.content:
-            return "same"
-        if found.when <= before:
+            if when >= before:
+                return "same"
+            _write_time(stamp, when)
+            return "earlier"
+        if when <= before:
             return "older"
         done = "resubmitted"
     folder.mkdir(parents=True, exist_ok=True)
     target.write_bytes(found.content)
-    stamp.write_text(found.when.strftime("%Y-%m-%d %H:%M:%S+00:00"))
+    _write_time(stamp, when)
     return done
 
 
-def collect(paths: list[Path], root: Path) -> tuple[list[str], list[str]]:
+def _write_time(stamp, when):
+    stamp.write_text(when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S+00:00"))
+
+
+def collect(
+    paths: list[Path], root: Path, handed_in: datetime | str | None = None
+) -> tuple[list[str], list[str]]:
     """Collect everything in `paths` into `root`; return what was done and what could not be, one
-    line each."""
+    line each.
+
+    `handed_in` is the time for all of them, or "file" for those of the files. None will do where no
+    name is that of a platform, else TimeNeeded is raised.
+    """
     problems, messages = [], []
     found = [f for path in paths for f in notebooks(path, problems)]
-    count = dict.fromkeys(("new", "resubmitted", "same", "older"), 0)
+    theirs = [f.path for f in found if of_platform(f.path)]
+    if theirs and handed_in is None:
+        raise TimeNeeded(
+            f"Nothing was collected: {theirs[0]} comes from a learning platform, and the times in"
+            " its archives can be those of the download. Say until when these notebooks were"
+            ' handed in, for example --handed-in "2027-01-31 23:59 UTC", or --handed-in file if'
+            " you know that the times are right."
+        )
+    count = dict.fromkeys(("new", "resubmitted", "same", "earlier", "older"), 0)
     for student, chosen in newest(found, messages).items():
-        done = place(chosen, root)
+        stamp = f"submitted/{student}/{NAME}/timestamp.txt"
+        try:
+            done = place(chosen, root, chosen.when if handed_in in (None, FILE) else handed_in)
+        except argparse.ArgumentTypeError as error:
+            problems.append(f"{chosen.path}: not compared with what is there; in {stamp}, {error}")
+            continue
         count[done] += 1
-        if done in ("resubmitted", "older"):
-            what = (
-                "handed in again; it will be graded anew"
-                if done == "resubmitted"
-                else "is older than what is there; left as it was"
-            )
-            messages.append(f"{student}: {chosen.path} {what}")
+        if "_LATE_" in chosen.path and handed_in != FILE and done in ("new", "resubmitted"):
+            messages.append(f"{student}: late, says Canvas; write when into {stamp}")
+        if done in SAID:
+            messages.append(f"{student}: {chosen.path} {SAID[done]}")
     messages.append(
-        f"{count['new']} new, {count['resubmitted']} handed in again, {count['same']} as before,"
-        f" {count['older']} older: {len({f.student for f in found})} students in all."
+        f"{count['new']} new, {count['resubmitted']} handed in again,"
+        f" {count['same'] + count['earlier']} as before, {count['older']} older:"
+        f" {len({f.student for f in found})} students in all."
     )
     return messages, problems
 
@@ -223,10 +285,16 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("downloaded", nargs="+", type=Path)
+    parser.add_argument(
+        "--handed-in", type=time_of, metavar="TIME", help='"2027-01-31 23:59 UTC", or "file"'
+    )
     arguments = parser.parse_args()
     if not Path("nbgrader_config.py").exists():
         sys.exit("Run this in the course root, the folder with nbgrader_config.py.")
-    messages, problems = collect(arguments.downloaded, Path())
+    try:
+        messages, problems = collect(arguments.downloaded, Path(), arguments.handed_in)
+    except TimeNeeded as error:
+        sys.exit(str(error))
     print("\n".join(messages))
     if problems:
         sys.exit("\n".join(["", f"{len(problems)} not collected:", *problems]))

@@ -1,4 +1,5 @@
-"""Write all marks to a table, in which "not graded" is not a zero.
+"""Write all marks to a table, in which "not graded" is not a zero, and late work has lost its
+share of all points.
 
 usage: python grading/marks.py [--students LIST.txt] [--to marks.csv]     (run in the course root)
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from grading.grade import finished  # noqa: E402
+from grading.late import settle  # noqa: E402
 
 NAME = "tutorial_7"
 COLUMNS = ("student", "state", "points", "late", "mark", "of", "handed_in", "look_at")
@@ -22,7 +24,11 @@ def rows(root: Path, listed: list[str]):
     """Yield a row for each student: of the gradebook, under submitted/, or in the list."""
     from nbgrader.api import Gradebook
 
-    with Gradebook(f"sqlite:///{root / 'gradebook.db'}") as gradebook:
+    address = f"sqlite:///{root / 'gradebook.db'}"
+    with Gradebook(address) as gradebook:
+        known = [s.student.id for s in gradebook.assignment_submissions(NAME)]
+    settle(root, NAME, [student for student in known if finished(root, student)])
+    with Gradebook(address) as gradebook:
         most = gradebook.find_assignment(NAME).max_score
         graded = {s.student.id: s for s in gradebook.assignment_submissions(NAME)}
         handed_in = {
