@@ -23,6 +23,7 @@ from lecture_utils.checkup.measure import (
 from lecture_utils.checkup.ports import CannotExamine, left_as_it_was, planted_values_allowed
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
+from lecture_utils.checkup.rows import image_of_rows
 from lecture_utils.checkup.state import (
     LEARNED_ON,
     first_nonfinite,
@@ -218,12 +219,12 @@ def _cap(probe, natural, dose, positive):
         "Bernoulli, probabilities",
     ):
         return None
-    target = (
-        dose.likelihood.target.reshape(natural.output.shape)
-        .round()
-        .clamp(0, 1)
-        .to(natural.output.dtype)
-    )
+    target = dose.likelihood.target.round().clamp(0, 1).to(natural.output.dtype)
+    rows = image_of_rows(natural.z, natural.mu)
+    n_samples = natural.output.numel() // target.numel()
+    if n_samples > 1:
+        target = target.reshape(len(natural.mu), -1)[rows]
+    target = target.reshape(natural.output.shape)
     plant = [leaf.detach() for leaf in random_plant(natural, positive)]
     if dose.likelihood.name == "Bernoulli, logits":
         fair, wrong = torch.zeros_like(target), 50 * (1 - 2 * target)
@@ -238,7 +239,8 @@ def _cap(probe, natural, dose, positive):
         dose.likelihood.target.round().clamp(0, 1).sub(dose.likelihood.target).abs().max() < 0.02
     )
     return (
-        (losses[1] - losses[0]) / (dose.likelihood.weight * target.numel()) + math.log(2)
+        (losses[1] - losses[0]) / (dose.likelihood.weight * dose.likelihood.target.numel())
+        + math.log(2)
         if exact
         else None
     )

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.probe import Probe, Trace, sharp
+from lecture_utils.checkup.rows import by_image, image_of_rows, part
 
 import torch
 
@@ -78,7 +79,9 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         slopes.append(by_output.flatten())
         kls.append(by_code)
     slopes = torch.stack(slopes)
-    likelihood = forms.recognise_likelihood(torch.stack(outputs), slopes, tolerance)
+    likelihood = _of_images(
+        forms.recognise_likelihood(torch.stack(outputs), slopes, tolerance), natural
+    )
     mu, second = (leaf.detach().double().flatten() for leaf in plant)
     by_mu, by_second = (g.flatten() for g in kls[0])
     largest = max(slopes.abs().max().item(), by_mu.abs().max().item(), by_second.abs().max().item())
@@ -110,6 +113,17 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         batch,
         half,
     )
+
+
+def _of_images(likelihood, natural):
+    """Bring a likelihood of L codes an image to that of the image: L times the weight, the mean
+    target."""
+    rows = image_of_rows(natural.z, natural.mu)
+    n_samples = 1 if rows is None else len(rows) // len(natural.mu)
+    if likelihood is None or n_samples == 1 or likelihood.target.numel() % len(rows):
+        return likelihood
+    target = by_image(likelihood.target.reshape(len(rows), -1), rows).mean(1).flatten()
+    return likelihood._replace(weight=likelihood.weight * n_samples, target=target)
 
 
 def _fit_mu(mu, by_mu, tolerance):
@@ -193,16 +207,19 @@ def _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance):
     planted away."""
     x, output = sharp(probe.x[:BATCH]), planted_outputs(natural, limits, 0)
     n = len(x) // 2
-    rows = len(output) // len(x)
-    if n < 2 or rows * len(x) != len(output) or rows != 1 or len(plant[0]) != len(x):
+    rows = image_of_rows(natural.z, natural.mu)
+    if n < 2 or rows is None or len(natural.mu) != len(x) or output.numel() % len(rows):
+        return "", 1.0
+    if len(output) != len(rows) and output.shape[:2].numel() != len(rows):
         return "", 1.0
     x = x[: 2 * n]
     parts = [x, x[:n], x[n:]]
     cuts = [slice(0, 2 * n), slice(0, n), slice(n, 2 * n)]
     losses, ratios = [], []
-    for part, cut in zip(parts, cuts):
-        leaves = [leaf.detach()[cut].clone().requires_grad_() for leaf in (*plant, output)]
-        trace = probe.run(part, plant=leaves[:2], output=leaves[2], seed=0)
+    for images, cut in zip(parts, cuts):
+        leaves = [*(leaf.detach()[cut] for leaf in plant), part(output.detach(), rows, cut)]
+        leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+        trace = probe.run(images, plant=leaves[:2], output=leaves[2], seed=0)
         by_mu, by_output = gradients(trace, leaves[0], leaves[2])
         losses.append(trace.loss.item())
         ratios.append(by_mu.norm().item() / max(by_output.norm().item(), 1e-300))
@@ -267,7 +284,11 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     noise = zs[..., moved] - 0.5  # mu is planted at 0.5
     if not _fits_width(int(moved.sum()), n_units, natural):
         return None
-    return _describe(noise, levels, positive, to_mu, to_second)
+    own = image_of_rows(natural.z, natural.mu)
+    if own is None or len(own) != noise.shape[2]:
+        return _describe(noise, levels, positive, to_mu, to_second, 1)
+    noise = noise[:, :, own.argsort(stable=True)]
+    return _describe(noise, levels, positive, to_mu, to_second, len(own) // rows)
 
 
 def _fits_width(width, n_units, natural):
@@ -298,7 +319,8 @@ def _jacobian(probe, natural, x, positive, output):
     return slope, by_second is not None and bool(by_second.abs().max() > 0), z.shape[-1]
 
 
-def _describe(noise, levels, positive, to_mu, to_second):
+def _describe(noise, levels, positive, to_mu, to_second, n_samples):
+    """Describe the noise [levels, passes, images n_samples, columns], ordered by image."""
     level_values = torch.tensor(levels, dtype=torch.float64)
     squares = noise.square().mean((1, 2, 3))
     best, best_score = "", -torch.inf
@@ -311,10 +333,9 @@ def _describe(noise, levels, positive, to_mu, to_second):
     sd = forms.sigma_of(best, level_values)
     epsilon = noise / sd[:, None, None, None]
     ratios = squares / sd.square()
-    shared, repeated = _sharing(epsilon)
-    n_free = epsilon.numel() / (
-        epsilon.shape[2] if shared == "images" else epsilon.shape[3] if shared == "units" else 1
-    )
+    shared, repeated = _sharing(epsilon, n_samples)
+    copies = {"images": epsilon.shape[2] / n_samples, "units": epsilon.shape[3]}
+    n_free = epsilon.numel() / copies.get(shared, 1)
     n_free = n_free / (epsilon.shape[0] * epsilon.shape[1]) if repeated else n_free
     scale = ratios.mean().item()
     error = scale * (2 / n_free) ** 0.5
@@ -350,15 +371,16 @@ def _kurtosis(epsilon):
     return (fourth / second.square().clamp(min=1e-300)).mean().item()
 
 
-def _sharing(epsilon):
-    """Whether all images, or all units, or all calls get the same epsilon [levels, passes, rows,
-    columns]."""
+def _sharing(epsilon, n_samples):
+    """Whether all images, or all units, or all calls get the same epsilon [levels, passes, images
+    n_samples, columns]."""
+    epsilon = epsilon.unflatten(2, (-1, n_samples))
     spread = epsilon.square().mean().sqrt().clamp(min=1e-300) * 1e-4
 
     def same(axis):
         return epsilon.shape[axis] > 1 and (epsilon.amax(axis) - epsilon.amin(axis)).max() < spread
 
-    return "images" if same(2) else "units" if same(3) else "", bool(same(1))
+    return "images" if same(2) else "units" if same(4) else "", bool(same(1))
 
 
 class Ranges(NamedTuple):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.probe import Probe, sharp
+from lecture_utils.checkup.rows import by_image, image_of_rows, neighbours
 
 import torch
 import torch.nn.functional as F
@@ -37,46 +38,47 @@ def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | No
     if len(probe.x) < LEARNED_ON or not reading:
         return None
     probe.train(False)
-    mus, sds, outputs, swapped = [], [], [], []
+    mus, sds, errors, swapped = [], [], [], []
     for x in probe.x.split(CHUNK):
         trace = probe.run(x)
+        rows = image_of_rows(trace.z, trace.mu)
         mus.append(trace.mu.flatten(1).double())
         sds.append(forms.sigma_of(reading, trace.second.double()).expand(trace.mu.shape).flatten(1))
-        outputs.append(trace.output)
-        swapped.append(probe.call_decoder(trace, lambda z: z.roll(1, 0)))
+        errors.append(_errors(likelihood, trace.output, x, rows))
+        other = probe.call_decoder(trace, lambda z, rows=rows: neighbours(z, rows))
+        swapped.append(_errors(likelihood, other, x, rows))
     mu, sd = torch.cat(mus), torch.cat(sds)
     kl = 0.5 * (mu.square() + sd.square() - 1) - sd.log()
     mean, variance = mu.mean(0), mu.var(0) + sd.square().mean(0)
-    errors = [_error(likelihood, torch.cat(parts), probe.x) for parts in (outputs, swapped)]
     return Learned(
         int((mu.var(0) > 0.01).sum()),
         kl.mean(0),
         0.5 * (variance + mean.square() - 1 - variance.log()),
         variance.mean().item(),
-        errors[0],
+        torch.cat(errors).mean().item(),
         _without_code(likelihood, probe.x),
-        errors[1],
+        torch.cat(swapped).mean().item(),
         len(mu),
     )
 
 
-def _error(likelihood, output, x):
-    """Return the mean error of an image in the likelihood's own unit, nan where it cannot be
+def _errors(likelihood, output, x, rows):
+    """Return the error of each code in the likelihood's own unit, [L B], nan where it cannot be
     computed."""
-    if output.shape[0] != x.shape[0] or output[0].numel() != x[0].numel():
-        return math.nan
-    output, x = output.double().flatten(1), x.double().flatten(1)
+    if rows is None or rows.max() + 1 != len(x) or output.numel() != len(rows) * x[0].numel():
+        return x.new_full((len(x),), math.nan, dtype=torch.float64)
+    output, x = output.double().reshape(len(rows), -1), x.double().flatten(1)[rows]
     if likelihood.startswith("squared"):
         mean = {"squared error": output, "squared error of sigmoid": output.sigmoid()}.get(
             likelihood, output.tanh()
         )
-        return (mean - x).square().sum(1).mean().item()
+        return (mean - x).square().sum(1)
     if likelihood == "Bernoulli, probabilities":
-        return _cross_entropy(output.clamp(0, 1), x.clamp(0, 1)).mean().item()
+        return _cross_entropy(output.clamp(0, 1), x.clamp(0, 1))
     logits = {"sigmoid twice": output.sigmoid(), "logits of a tanh": output.tanh()}.get(
         likelihood, output
     )
-    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1).mean().item()
+    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1)
 
 
 def _without_code(likelihood, x):
@@ -132,9 +134,14 @@ def _noise(trace, reading):
     """How far the codes that were decoded lie from their means, in standard deviations."""
     values = []
     for mu, second, z in trace.noise:
-        if not reading or mu is None or z.shape != mu.shape:
+        if not reading or mu is None or z.shape[z.dim() - mu.dim() + 1 :] != mu.shape[1:]:
             return None
-        values.append(((z - mu) / forms.sigma_of(reading, second)).double().square().mean())
+        rows = image_of_rows(z, mu)
+        if rows is None:
+            return None
+        sd = forms.sigma_of(reading, second).expand(mu.shape).flatten(1)[rows]
+        noise = (z.reshape(sd.shape) - mu.flatten(1)[rows]) / sd
+        values.append(noise.double().square().mean())
     return torch.stack(values).mean().sqrt().item() if values else None
 
 
@@ -142,25 +149,24 @@ def _own_elbo(probe, x, likelihood, reading):
     probe.train(False)
     if x.shape[0] > len(probe.x) or x[0].numel() != probe.x[0].numel():
         return None, None, None
-    rows = []
+    values = []
     for part in x.reshape(-1, *probe.x.shape[1:]).split(CHUNK):
         trace = probe.run(part)
-        sd = forms.sigma_of(reading, trace.second)
+        rows = image_of_rows(trace.z, trace.mu)
+        if rows is None or trace.z.numel() != len(rows) * trace.mu[0].numel():
+            return None, None, None
+        codes_of, sd = _codes_of(rows), forms.sigma_of(reading, trace.second)
         kl = (0.5 * (trace.mu.square() + sd.square() - 1) - sd.log()).flatten(1).sum(1)
         errors = [
-            _per_image(
-                likelihood,
-                probe.call_decoder(trace, lambda z, code=code: code.reshape(z.shape)),
-                part,
-            )
+            _per_image(likelihood, probe.call_decoder(trace, codes_of(code)), part, rows)
             for code in (
                 trace.mu + sd * torch.randn_like(trace.mu),
                 trace.mu + sd * torch.randn_like(trace.mu),
                 trace.mu,
             )
         ]
-        rows.append(torch.stack([*(-error - kl for error in errors)]).double())
-    first, second, mean = torch.cat(rows, 1)
+        values.append(torch.stack([*(-error - kl for error in errors)]).double())
+    first, second, mean = torch.cat(values, 1)
     return (
         ((first + second) / 2).mean().item(),
         ((first - second).std() / len(first) ** 0.5).item(),
@@ -168,11 +174,18 @@ def _own_elbo(probe, x, likelihood, reading):
     )
 
 
-def _per_image(likelihood, output, x):
-    output, x = output.flatten(1), x.flatten(1)
+def _codes_of(rows):
+    """For codes [B, ...], return what puts them in the place of z, one for each of its rows."""
+    return lambda code: lambda z: code[rows].reshape(z.shape)
+
+
+def _per_image(likelihood, output, x, rows):
+    output, x = output.reshape(len(rows), -1), x.flatten(1)[rows]
     if likelihood == "Bernoulli, probabilities":
-        return _cross_entropy(output, x)
-    return F.binary_cross_entropy_with_logits(output, x, reduction="none").sum(1)
+        errors = _cross_entropy(output, x)
+    else:
+        errors = F.binary_cross_entropy_with_logits(output, x, reduction="none").sum(1)
+    return by_image(errors, rows).mean(1)
 
 
 def _in_two_orders(probe, evaluate, trace, reading):

@@ -70,16 +70,13 @@ def check_up(model, elbo, x) -> None:
     if model is None:
         return print("There is no trained model yet: nothing to examine.")
     from lecture_utils import checkup
-    from lecture_utils.tutorial.answers import OneSample
 
-    patient = OneSample(model)
     report = checkup.examine(
-        patient,
+        model,
         x,
-        lambda x: -elbo(patient, x, 1).mean(),
-        decode="decode_one",
-        evaluate=lambda x: elbo(patient, x, 1).mean().item(),
-        code=lambda x: patient.encode(x)[0],
+        lambda x: -elbo(model, x, 1).mean(),
+        evaluate=lambda x: elbo(model, x, 1).mean().item(),
+        code=lambda x: model.encode(x)[0],
         trained=True,
     )
     print(report)

@@ -130,28 +130,6 @@ NAMES = {
 }
 
 
-class OneSample(nn.Module):
-    """A VAE whose decoder is given one code an image, [B, J], also by an ELBO that asks for
-    [1, B, J]: what the check-up expects."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model, self.latent_dim = model, model.latent_dim
-
-    def encode(self, x):
-        """Return mu and logvar of q(z|x): [B, D] -> [B, J], [B, J]."""
-        return self.model.encode(x)
-
-    def decode(self, z):
-        """Return the logits of the pixels: [..., J] -> [..., D]."""
-        logits = self.decode_one(z.reshape(-1, z.shape[-1]))
-        return logits.reshape(*z.shape[:-1], -1)
-
-    def decode_one(self, z):
-        """Return the logits of the pixels: [B, J] -> [B, D]."""
-        return self.model.decode(z)
-
-
 def train(epochs: int, learning_rate: float, seed: int = 0, batch_size: int = 256) -> nn.Module:
     """Train the package's VAE on MNIST as the loop of the tutorial does: at most 5 epochs, one
     cycle of the learning rate."""

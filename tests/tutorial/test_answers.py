@@ -4,6 +4,8 @@ one of each kind."""
 import re
 
 from lecture_utils import tutorial
+from lecture_utils.data import binarize, load_mnist
+from lecture_utils.tutorial import answers
 
 import pytest
 import torch
@@ -52,6 +54,40 @@ def test_a_wrong_answer_fails_where_the_student_sees_it_and_in_grading(task, nam
         failed = verdict(task, code(task, WRONG[task][name]), seed)
         assert failed and len(failed) > 20, f"seed {seed}"
         assert not unclear(failed), failed
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A VAE after a short training, and images of a number that no batch divides."""
+    mnist, generator = load_mnist(), torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = answers.VAE()
+        optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+        for rows in torch.arange(20_000).split(200):
+            x = binarize(mnist.train_images[rows], generator)
+            answers.training_step(model, optimizer, x, lambda m, x: -answers.elbo(m, x, 1))
+    return model, binarize(mnist.test_images[:270], generator)
+
+
+@pytest.mark.parametrize("name", named(RIGHT["elbo"], ["repeat"]))
+def test_the_check_up_says_nothing_against_a_right_elbo(name, trained, capsys):
+    names = {"torch": torch, **answers.NAMES}
+    exec(code("elbo", RIGHT["elbo"][name]), names)
+    model, x = trained
+    tutorial.check_up(model, names["elbo"], x)
+    assert "no faults, no notes" in capsys.readouterr().out
+
+
+def test_the_check_up_finds_a_kl_that_counts_twice(trained, capsys):
+    model, x = trained
+
+    def elbo(model, x, n_samples=1, generator=None):
+        kl = answers.gaussian_kl(*model.encode(x))
+        return answers.elbo(model, x, n_samples, generator) - kl
+
+    tutorial.check_up(model, elbo, x)
+    assert "a hidden beta: the KL weighs 2 times too much" in capsys.readouterr().out
 
 
 def unclear(message):

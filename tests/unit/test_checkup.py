@@ -3,7 +3,7 @@
 import warnings
 
 from lecture_utils import bounds, checkup, clinic, data, models, training
-from lecture_utils.checkup import forms
+from lecture_utils.checkup import forms, rows
 
 import pytest
 import torch
@@ -328,3 +328,135 @@ def test_an_unknown_case_is_refused():
 def test_every_admission_ends_with_no_one_or_two_faults():
     counts = {clinic.admit(seed).answer.count("Case") for seed in range(100)}
     assert counts == {0, 1, 2}
+
+
+# --- several codes an image
+
+LAYOUTS = ("[L, B, J]", "[B, L, J]", "[L B, J]", "[B L, J]")
+
+
+def laid_out(values, layout):
+    """Bring values [L, B, ...] into a layout."""
+    if layout.startswith("[B"):
+        values = values.transpose(0, 1)
+    return values if "," in layout[2:4] else values.flatten(0, 1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("n_samples", "n_images"), [(1, 1), (1, 7), (3, 7), (4, 4), (5, 1)])
+def test_the_image_of_each_code_is_found(layout, n_samples, n_images):
+    generator = torch.Generator().manual_seed(0)
+    mu = torch.randn(n_images, 6, generator=generator)
+    z = mu + 0.5 * torch.randn(n_samples, n_images, 6, generator=generator)
+    numbers = torch.arange(n_images).expand(n_samples, n_images)
+    found = rows.image_of_rows(laid_out(z, layout), mu)
+    assert found.tolist() == laid_out(numbers, layout).flatten().tolist()
+    swapped = rows.neighbours(laid_out(z, layout), found)
+    assert torch.equal(swapped, laid_out(z.roll(1, dims=1), layout))
+    assert torch.equal(rows.by_image(laid_out(z, layout).reshape(-1, 6), found), z.transpose(0, 1))
+    fewer = rows.part(laid_out(z, layout), found, slice(0, n_images // 2 + 1))
+    assert torch.equal(fewer, laid_out(z[:, : n_images // 2 + 1], layout))
+
+
+def test_codes_of_other_shapes():
+    mu = torch.randn(6, 4)
+    assert rows.image_of_rows(torch.randn(6, 1, 2, 2), mu).tolist() == list(range(6))
+    assert rows.image_of_rows(torch.randn(6, 2, 2), mu).tolist() == list(range(6))
+    assert rows.image_of_rows(torch.randn(5, 4), mu) is None
+    labelled = torch.cat([mu, torch.eye(6)], 1)
+    assert rows.image_of_rows(labelled.expand(3, 6, 10), mu).tolist() == [*range(6)] * 3
+    flat = labelled.repeat_interleave(3, 0)
+    assert rows.image_of_rows(flat, mu).tolist() == [i for i in range(6) for _ in range(3)]
+
+
+def sampled(model, layout, n_samples, join=torch.mean, beta=1.0, epsilon=None):
+    """The loss of a model whose decoder is given n_samples codes an image, in a layout."""
+
+    def loss(x):
+        mu, logvar = model.encode(x)
+        shape = (n_samples, *mu.shape)
+        noise = torch.randn(shape) if epsilon is None else epsilon(shape).expand(shape)
+        logits = model.decode(laid_out(mu + noise * (logvar / 2).exp(), layout))
+        target = laid_out(x.expand(n_samples, *x.shape), layout)
+        error = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        error = error.sum(-1)
+        if layout.startswith("[L"):
+            error = join(error.reshape(n_samples, len(x)), 0)
+        else:
+            error = join(error.reshape(len(x), n_samples), 1)
+        return error + beta * 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
+
+    return loss
+
+
+@pytest.fixture(scope="module")
+def binary(mnist):
+    return data.binarize(
+        mnist.test_images[data.test_subset(1000)], torch.Generator().manual_seed(0)
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("n_samples", "n_images"), [(1, 270), (3, 270), (1, 1000)])
+def test_several_codes_an_image(layout, n_samples, n_images, binary):
+    """Without noise, and in evaluation, the numbers are known: those of the mean code."""
+    x = binary[:n_images].double()
+    model, _ = plain(torch.float64)
+    nn.init.zeros_(model.to_logvar.weight)
+    nn.init.constant_(model.to_logvar.bias, -30.0)
+    loss = sampled(model, layout, n_samples)
+    report = checkup.examine(model, x, loss, evaluate=lambda x: -loss(x).mean())
+    assert report.measured["doses"] == pytest.approx({"mu": 1, "the second number": 1}, rel=1e-3)
+    assert report.measured["dose"].batch == "mean"
+    with torch.no_grad():
+        codes = [model.encode(part)[0] for part in x.split(250)]
+        exact = torch.cat(codes), torch.cat([code.roll(1, 0) for code in codes])
+        errors = [
+            nn.functional.binary_cross_entropy_with_logits(model.decode(z), x, reduction="none")
+            for z in exact
+        ]
+    learned, evaluation = report.measured["learned"], report.measured["evaluation"]
+    assert learned.error == pytest.approx(errors[0].sum(1).mean().item(), rel=1e-5)
+    assert learned.swapped == pytest.approx(errors[1].sum(1).mean().item(), rel=1e-5)
+    assert evaluation.elbo == pytest.approx(evaluation.value, rel=1e-4)
+    # As many epsilons as images, samples and units, each of variance 1.
+    assert evaluation.noise == pytest.approx(1, abs=4 / (2 * n_images * n_samples * 5) ** 0.5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_healthy_and_faulty_losses_of_three_codes_an_image(layout, binary):
+    model, _ = plain()
+
+    def names(x=binary[:270], **changes):
+        loss = sampled(model, layout, 3, **changes)
+        return checkup.examine(model, x, loss).names
+
+    assert names() == []
+    assert names(join=torch.sum) == ["beta"]
+    assert names(beta=2.0) == ["beta"]
+    shared = names(epsilon=lambda shape: torch.randn(3, 1, shape[2]))
+    assert shared == examine_shared(model, binary[:270]) and len(shared) == 1
+    grey = binary[:270] * 0.9 + 0.05
+    assert names(grey) == checkup.examine(model, grey, plain_loss(model)).names
+
+
+def plain_loss(model):
+    return lambda x: bounds.negative_elbo(model, x)
+
+
+def examine_shared(model, x):
+    """What is said of one code an image, if all images get the same epsilon."""
+
+    def loss(x):
+        mu, logvar = model.encode(x)
+        z = mu + torch.randn(mu.shape[1]) * (logvar / 2).exp()
+        error = nn.functional.binary_cross_entropy_with_logits(model.decode(z), x, reduction="none")
+        return error.sum(1) + 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
+
+    return checkup.examine(model, x, loss).names
+
+
+def test_a_sum_over_the_batch_is_seen_through_an_axis_of_samples(binary):
+    model, _ = plain()
+    loss = sampled(model, "[L, B, J]", 1)
+    assert checkup.examine(model, binary[:270], lambda x: loss(x).sum()).names == ["summed-batch"]
