@@ -309,6 +309,26 @@ def test_the_time_of_a_download_makes_nobody_late(tmp_path):
     assert stamp(course, "ada_lovelace_4711") == "2027-02-03 12:00:00+00:00"
 
 
+def test_of_two_downloads_with_one_time_the_later_counts_and_is_graded(tmp_path):
+    course, time = tmp_path / "course", collecting.time_of("2027-01-31 23:59 UTC")
+    for n in range(2):
+        download = archive_of(
+            tmp_path / f"{n}.zip",
+            ("Ada_4711_assignsubmission_file/a.ipynb", (2027, 2, 9), b"{%d}" % n),
+            ("Bob_4712_assignsubmission_file/a.ipynb", (2027, 2, 9), b"{}"),
+        )
+        messages, _ = collecting.collect([download], course, time)
+        for student in ("ada_4711", "bob_4712"):
+            handed_in = course / "submitted" / student / "tutorial_7"
+            if not n:  # as if it was graded
+                shutil.copytree(handed_in, course / "autograded" / student / "tutorial_7")
+    assert messages[-1].startswith("0 new, 1 handed in again, 1 as before")
+    handed_in = course / "submitted" / "ada_4711" / "tutorial_7" / "tutorial_7.ipynb"
+    assert handed_in.read_bytes() == b"{1}"
+    graded = [path.parent.name for path in course.glob("autograded/*/tutorial_7")]
+    assert graded == ["bob_4712"]
+
+
 def test_an_earlier_time_of_the_same_notebook_mends_a_wrong_one(tmp_path):
     course, download = tmp_path / "course", tmp_path / "all.zip"
     archive_of(download, ("Ada_4711_assignsubmission_file/a.ipynb", (2027, 2, 9), b"{}"))

@@ -17,6 +17,7 @@ where names are theirs, TIME is needed: until when these notebooks were handed i
 import argparse
 import io
 import re
+import shutil
 import sys
 import unicodedata
 import zipfile
@@ -214,9 +215,13 @@ def _number(path):
     return int(match[1]) if match else 0
 
 
-def place(found: Found, root: Path, when: datetime) -> str:
-    """Write a notebook and its time under submitted/; return what was done: new, resubmitted,
-    same, earlier (the same, and it was there by then) or older."""
+def place(found: Found, root: Path, given: datetime | None) -> str:
+    """Write a notebook and its time, the one that is given or that of its file, under submitted/.
+
+    Return what was done: new, resubmitted, same, earlier (the same, and it was there by then) or
+    older. Of two with the same given time, that of the later call is the newer one.
+    """
+    when = given or found.when
     folder = root / "submitted" / found.student / NAME
     target, stamp = folder / f"{NAME}.ipynb", folder / "timestamp.txt"
     done = "new"
@@ -227,8 +232,10 @@ def place(found: Found, root: Path, when: datetime) -> str:
                 return "same"
             _write_time(stamp, when)
             return "earlier"
-        if when <= before:
+        if when < before or when == before and not given:
             return "older"
+        if when == before:  # by its time, nbgrader would take it for graded
+            shutil.rmtree(root / "autograded" / found.student / NAME, ignore_errors=True)
         done = "resubmitted"
     folder.mkdir(parents=True, exist_ok=True)
     target.write_bytes(found.content)
@@ -263,7 +270,7 @@ def collect(
     for student, chosen in newest(found, messages).items():
         stamp = f"submitted/{student}/{NAME}/timestamp.txt"
         try:
-            done = place(chosen, root, chosen.when if handed_in in (None, FILE) else handed_in)
+            done = place(chosen, root, None if handed_in == FILE else handed_in)
         except argparse.ArgumentTypeError as error:
             problems.append(f"{chosen.path}: not compared with what is there; in {stamp}, {error}")
             continue
