@@ -58,7 +58,8 @@ def examine(
     of the model ("encode", "net.decoder"), two layers for mu and the second number, ("fc_mu",
     "fc_logvar"), or (module, "name") for a function. `encode` may return a pair, one tensor whose
     halves are the pair, a Normal, or more: then `fields` says which are mu and the second number.
-    Log-variance, log sigma, sigma and variance are told apart by measurement. `evaluate(x)` returns
+    Log-variance, log sigma, sigma and variance are told apart by measurement. An image may have L
+    codes, which the decoder gets as [L, B, J], [B, L, J] or flattened. `evaluate(x)` returns
     the number that is reported for test images, in the mode in which the model is handed in,
     `picture(z)` what is shown of codes [B, J], `code(x)` the one code that stands for an image.
     `beta` is the weight of the KL that is meant; `trained` says whether the model is.
