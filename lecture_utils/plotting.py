@@ -19,7 +19,6 @@ from matplotlib import patheffects, ticker
 from matplotlib.collections import EllipseCollection
 from matplotlib.textpath import TextPath
 from PIL import Image
-from torchvision.utils import make_grid
 
 # Colours near those of Okabe and Ito (2008), moved so that labels can be written in them (contrast
 # with white at least 4.5:1) and so that all pairs stay apart in each kind of colour blindness;
@@ -107,13 +106,16 @@ def tile(images: torch.Tensor, columns: int) -> np.ndarray:
     side = round(images.shape[-1] ** 0.5)
     if images.dim() != 2 or side * side != images.shape[1]:
         raise ValueError(f"images have shape {list(images.shape)}, expected [N, side * side].")
-    grid = make_grid(
-        images.detach().cpu().float().reshape(-1, 1, side, side),
-        nrow=columns,
-        padding=1,
-        pad_value=0.25,
-    )
-    return grid[0].numpy()
+    pictures = images.detach().cpu().float().reshape(-1, side, side)
+    if len(pictures) == 1:
+        return pictures[0].numpy()
+    columns = min(columns, len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    grid = torch.full([1 + rows * (side + 1), 1 + columns * (side + 1)], 0.25)  # a grey grid
+    for place, picture in enumerate(pictures):
+        top, left = (1 + (side + 1) * number for number in divmod(place, columns))
+        grid[top : top + side, left : left + side] = picture
+    return grid.numpy()
 
 
 def digit_rows(rows: dict[str, torch.Tensor], columns: int = 10) -> plt.Figure:

@@ -16,7 +16,6 @@ from lecture_utils import data
 import numpy as np
 import pytest
 import torch
-from torchvision import datasets
 
 from tests.faults import unwritable
 from tests.helpers import output_of, seeded
@@ -32,9 +31,8 @@ def copy(tmp_path, monkeypatch):
     for archive in ARCHIVES.glob("*.gz"):
         shutil.copy(archive, raw)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(
-        datasets.MNIST, "mirrors", [(tmp_path / "no-mirror").as_uri() + "/"]
-    )  # no network in tests
+    no_mirror = (tmp_path / "no-mirror").as_uri() + "/"  # no network in tests
+    monkeypatch.setattr("torchvision.datasets.MNIST.mirrors", [no_mirror])
     return raw
 
 
@@ -44,8 +42,7 @@ def leftovers(raw):
     )
 
 
-def test_shipped_files_give_the_four_tensors():
-    mnist = data.load_mnist()
+def test_shipped_files_give_the_four_tensors(mnist):
     assert mnist.train_images.shape == (60000, 784) and mnist.train_images.dtype == torch.uint8
     assert mnist.test_images.shape == (10000, 784) and mnist.test_images.dtype == torch.uint8
     assert mnist.train_labels.bincount().tolist() == [
@@ -61,6 +58,14 @@ def test_shipped_files_give_the_four_tensors():
         5949,
     ]
     assert mnist.test_labels[:5].tolist() == [7, 2, 1, 0, 4]
+
+
+def test_the_tensors_are_those_that_torchvision_reads(mnist):
+    from torchvision import datasets
+
+    for ours, is_train in ((mnist[:2], True), (mnist[2:], False)):
+        theirs = datasets.MNIST(data._unpacked_root(data.DATA_DIR), train=is_train)
+        assert torch.equal(ours[0], theirs.data.flatten(1)) and torch.equal(ours[1], theirs.targets)
 
 
 def test_fresh_copy_is_unpacked_once_and_leaves_nothing_else(copy):
@@ -94,6 +99,8 @@ def test_damaged_unpacked_file_is_mended_from_its_archive(copy):
 
 
 def test_missing_files_are_downloaded_by_torchvision(copy, tmp_path, monkeypatch):
+    from torchvision import datasets
+
     mirror = tmp_path / "mirror"
     copy.rename(mirror)
     serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=mirror)
@@ -133,30 +140,17 @@ def test_nothing_writable_is_one_clear_error(copy):
         data.load_mnist(copy.parents[1])
 
 
-LOAD = """
-from torchvision import datasets
-datasets.MNIST.mirrors = []  # no network in tests
-from lecture_utils import data
-try:
-    print(len(data.load_mnist().train_images))
-except data.DataError as error:
-    print(error)
-"""
-
-
-def loaded(before="", **variables):
-    """What `load_mnist` does in a process of its own, after some code and with variables set."""
-    return output_of(before + LOAD, **variables)
-
-
-@pytest.mark.slow
-def test_lecture_data_names_the_folder(copy):
-    assert loaded(LECTURE_DATA=str(copy.parents[1])) == "60000"
+def test_lecture_data_names_the_folder(copy, monkeypatch):
+    monkeypatch.setenv("LECTURE_DATA", str(copy.parents[1]))
+    assert len(data.load_mnist().train_images) == 60000
     assert (copy / "train-images-idx3-ubyte").exists()
 
 
-def test_a_mistyped_lecture_data_is_named_and_nothing_is_made_there(tmp_path):
-    said = loaded(LECTURE_DATA=str(tmp_path / "no" / "such"))
+def test_a_mistyped_lecture_data_is_named_and_nothing_is_made_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("LECTURE_DATA", str(tmp_path / "no" / "such"))
+    with pytest.raises(data.DataError) as caught:
+        data.load_mnist()
+    said = str(caught.value)
     assert f"There is no folder {tmp_path / 'no' / 'such'}." in said and "LECTURE_DATA" in said
     assert "\n" not in said and list(tmp_path.iterdir()) == []
 
@@ -167,19 +161,30 @@ def test_a_root_that_does_not_exist_is_named_and_nothing_is_made_there(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_a_lecture_data_that_is_a_file_is_an_error_that_names_it(copy):
+def test_a_lecture_data_that_is_a_file_is_an_error_that_names_it(copy, monkeypatch):
     file = copy / "t10k-labels-idx1-ubyte.gz"
-    said = loaded(LECTURE_DATA=str(file))
-    assert f"There is no folder {file}" in said and "the folder that holds MNIST/raw" in said
+    monkeypatch.setenv("LECTURE_DATA", str(file))
+    with pytest.raises(data.DataError, match="the folder that holds MNIST/raw") as caught:
+        data.load_mnist()
+    assert f"There is no folder {file}" in str(caught.value)
+
+
+FULL = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+from lecture_utils import data
+try:
+    data.load_mnist()
+except data.DataError as error:
+    print(error)
+"""
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there are no such limits on Windows")
 def test_full_disk_is_one_clear_error_and_leaves_nothing(copy):
     """The limit on the size of files is one for all threads of a process."""
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))"
-    said = loaded(limit, LECTURE_DATA=str(copy.parents[1]))
+    said = output_of(FULL, LECTURE_DATA=str(copy.parents[1]))
     assert "Free some disk space" in said and "\n" not in said
     assert leftovers(copy) == [] and not any((copy / name).exists() for name in data.CHECKSUMS)
 
@@ -253,8 +258,7 @@ def test_binarize_of_floats_draws_one_with_probability_of_their_value():
     assert torch.all((frequency - p).abs() <= 4 * (p * (1 - p) / n).sqrt())
 
 
-def test_every_notebook_sees_the_same_binary_test_set():
-    mnist = data.load_mnist()
+def test_every_notebook_sees_the_same_binary_test_set(mnist):
     first, state = data.binary_test_set(mnist), torch.get_rng_state()
     torch.manual_seed(123)
     assert torch.equal(first, data.binary_test_set(mnist))

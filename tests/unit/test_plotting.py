@@ -25,6 +25,15 @@ def test_nat_axis_keeps_one_scale_and_sets_published_figures_apart():
         plotting.nat_axis({"error": Estimate(131.7, 0.3)})
 
 
+@pytest.mark.parametrize(("n", "columns"), [(1, 1), (1, 5), (3, 5), (5, 5), (7, 3), (6, 1)])
+def test_images_are_tiled_as_torchvision_does(n, columns):
+    from torchvision.utils import make_grid  # takes seconds
+
+    images = torch.rand(n, 16, generator=torch.Generator().manual_seed(0))
+    grid = make_grid(images.view(-1, 1, 4, 4), nrow=columns, padding=1, pad_value=0.25)
+    np.testing.assert_array_equal(plotting.tile(images, columns), grid[0])
+
+
 def ellipses_of(axis):
     (collection,) = axis.collections
     return collection
