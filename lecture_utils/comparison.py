@@ -49,12 +49,13 @@ def images(mnist: data.MNIST) -> Images:
     """Return 10,000 training images at random, and all test images in random order."""
     rows = torch.randperm(len(mnist.train_images), generator=_seeded(7))[:N_LABELLED]
     order = data.test_subset(data.TEST_SIZE)
+    features = frechet.digit_features(mnist.test_images[order])  # first: it needs most memory
     return Images(
         data.binarize(mnist.train_images[rows], _seeded(7)),
         mnist.train_labels[rows],
         data.binary_test_set(mnist)[order],
         mnist.test_labels[order],
-        frechet.digit_features(mnist.test_images[order]),
+        features,
     )
 
 
@@ -209,9 +210,16 @@ def views_of(model, images: Images, seed: int) -> dict:
         views[kind] = (codes, codes)
     if isinstance(model, models.VAE):
         generator = _seeded(1000 + seed)
-        draws = [reparameterize(*model.encode(x), generator) for x in (images.train, images.test)]
+        draws = [
+            reparameterize(*_encoded(model, x), generator) for x in (images.train, images.test)
+        ]
         views["clean"] = (views["clean"][0], draws)
     return views
+
+
+def _encoded(model, x):
+    """mu and logvar [N, J] of images [N, D], in parts that need little memory."""
+    return [torch.cat(each) for each in zip(*(model.encode(part) for part in x.split(1000)))]
 
 
 def expected_corruption(x: torch.Tensor, noise: float) -> torch.Tensor:

@@ -129,12 +129,12 @@ def nat_baselines(mnist: MNIST) -> dict[str, evaluation.Estimate]:
     "what a nat is worth" of notebooks 02, 06 and 08 starts with these two. The first call takes
     about five seconds on two cores; later ones take the mixture from the cache.
     """
-    x = binary_test_set(mnist)
     models = {
         "independent pixels": fit_mixture(mnist.train_images, 1, 1)[0],
         f"mixture of {COMPONENTS} Bernoullis": trained_mixture(mnist.train_images),
     }
-    of_each = {  # in parts, which need less memory
+    x = binary_test_set(mnist)  # after the fits, and looked at in parts: both spare memory
+    of_each = {
         label: torch.cat([model.log_likelihood(part) for part in x.split(1000)])
         for label, model in models.items()
     }
