@@ -10,6 +10,7 @@ import shutil
 import stat
 import warnings
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lecture_utils import cache as caching
 from lecture_utils import models, training
@@ -78,16 +79,14 @@ def test_what_differs_has_another_fingerprint(a, b):
     assert fingerprint(a) == fingerprint(copy.deepcopy(a))  # and what is equal has the same one
 
 
-def test_the_fingerprint_does_not_depend_on_the_process_or_on_strides(images):
-    code = """if True:
-        import torch
-        from lecture_utils import cache, models, training
-        x = torch.arange(6.0).reshape(2, 3)
-        parts = [x, {"b", "a"}, {"n": 1}, models.VAE(latent_dim=2), training.fit]
-        print(cache.fingerprint(parts))"""
+def test_the_fingerprint_does_not_depend_on_the_process(elsewhere):
+    """Nor on the folder of the package, nor on the order of a set."""
     x = torch.arange(6.0).reshape(2, 3)
     here = fingerprint([x, {"b", "a"}, {"n": 1}, models.VAE(latent_dim=2), training.fit])
-    assert output_of(code, PYTHONHASHSEED="1") == here
+    assert elsewhere.mixed == here
+
+
+def test_the_fingerprint_does_not_depend_on_strides(images):
     assert fingerprint([images.T]) == fingerprint([images.T.contiguous()])
 
 
@@ -163,8 +162,8 @@ CHANGES = {  # what is changed, and which of VAE, GAN and mixture have another f
 }
 
 
-FINGERPRINTS = """
-import json, sys
+ELSEWHERE = """
+import json, os, sys
 import torch
 for folder in sys.stdin.read().split("\\n"):
     for name in [name for name in sys.modules if name.split(".")[0] == "lecture_utils"]:
@@ -173,30 +172,50 @@ for folder in sys.stdin.read().split("\\n"):
     from lecture_utils import cache, diffusion, gan, mixture, models, training
     both = gan.Gan(gan.GanGenerator(), gan.Discriminator())
     parts = [models.VAE(latent_dim=2), training.fit], [both, gan.fit_gan], [mixture.fit_mixture]
+    mixed = [torch.arange(6.0).reshape(2, 3), {"b", "a"}, {"n": 1}, *parts[0]]
     assert cache.__file__.startswith(folder)
-    print(json.dumps([cache.fingerprint(part) for part in parts]))
+    print(json.dumps([cache.fingerprint(part) for part in (*parts, mixed)]))
+for umask in (0o022, 0o027, 0o077):
+    os.umask(umask)  # one for all threads of a process
+    cache.cached(f"{umask:o}", [], dict)
 """
 
 
-@pytest.fixture(scope="module")
-def fingerprints(tmp_path_factory):
-    """Those of VAE, GAN and mixture in a copy of the package after each change; "" is no change.
+class Elsewhere(NamedTuple):
+    """What the one other process of these tests found and did."""
 
-    All copies are imported by one process, which does not import this one's.
-    """
+    fingerprints: dict  # of VAE, GAN and mixture in a copy of the package after each change
+    mixed: str  # the fingerprint of parts of many kinds, nothing changed
+    entries: list  # of a cache, written under three umasks
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """All that needs a process of its own: it imports copies of the package, not this one's."""
     folders = {}
     for case, (change, _) in ({"": (lambda folder: None, [])} | CHANGES).items():
         folders[case] = tmp_path_factory.mktemp("changed")
         package = folders[case] / "lecture_utils"
         shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "weights"))
         change(package)
-    said = output_of(FINGERPRINTS, folder=folders[""], stdin="\n".join(map(str, folders.values())))
-    return dict(zip(folders, map(json.loads, said.split("\n")), strict=True))
+    written = tmp_path_factory.mktemp("written")
+    said = output_of(
+        ELSEWHERE,
+        folder=folders[""],
+        stdin="\n".join(map(str, folders.values())),
+        PYTHONHASHSEED="1",
+        LECTURE_CACHE=str(written),
+    )
+    found = dict(zip(folders, map(json.loads, said.split("\n")), strict=True))
+    return Elsewhere(
+        {case: each[:3] for case, each in found.items()}, found[""][3], [*written.iterdir()]
+    )
 
 
 @pytest.mark.parametrize("case", CHANGES)
-def test_only_a_change_in_the_code_that_was_used_trains_anew(case, fingerprints):
-    changed = [a != b for a, b in zip(fingerprints[case], fingerprints[""], strict=True)]
+def test_only_a_change_in_the_code_that_was_used_trains_anew(case, elsewhere):
+    found = elsewhere.fingerprints
+    changed = [a != b for a, b in zip(found[case], found[""], strict=True)]
     assert [number for number, other in enumerate(changed) if other] == CHANGES[case][1]
 
 
@@ -383,17 +402,9 @@ def test_where_the_cache_may_not_be_written_the_users_own_is(cache, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="modes bind on POSIX")
-def test_an_entry_may_be_read_by_whom_the_umask_allows(cache):
-    """In a process of its own: the umask is one for all threads."""
-    code = """if True:
-        import os
-        from lecture_utils.cache import cached
-        for umask in (0o022, 0o027, 0o077):
-            os.umask(umask)
-            cached(f"{umask:o}", [], dict)"""
-    output_of(code)
+def test_an_entry_may_be_read_by_whom_the_umask_allows(elsewhere):
     modes = {
-        entry.name.split("-")[0]: stat.S_IMODE(entry.stat().st_mode) for entry in cache.iterdir()
+        entry.name.split("-")[0]: stat.S_IMODE(entry.stat().st_mode) for entry in elsewhere.entries
     }
     assert modes == {"22": 0o644, "27": 0o640, "77": 0o600}
 

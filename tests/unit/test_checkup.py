@@ -14,11 +14,6 @@ from tests.unit import other_styles
 
 
 @pytest.fixture(scope="module")
-def mnist():
-    return data.load_mnist()
-
-
-@pytest.fixture(scope="module")
 def images(mnist):
     return mnist.test_images[data.test_subset(550)]
 

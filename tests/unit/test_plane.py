@@ -11,8 +11,7 @@ import torch
 
 
 @pytest.fixture(scope="module")
-def images():
-    mnist = data.load_mnist()
+def images(mnist):
     rows = data.test_subset(200)
     return data.binary_test_set(mnist)[rows], mnist.test_labels[rows]
 

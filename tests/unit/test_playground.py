@@ -187,8 +187,7 @@ def test_the_joined_script_has_neither_imports_nor_exports_left():
 
 
 @pytest.mark.parametrize("name", playground.SHIPPED)
-def test_a_shipped_model_is_packed_without_loss_and_as_good_as_its_record_says(name):
-    mnist = data.load_mnist()
+def test_a_shipped_model_is_packed_without_loss_and_as_good_as_its_record_says(name, mnist):
     record = json.loads(playground.RECORD.read_text(encoding="utf-8"))[name]
     images = data.binary_test_set(mnist)
     packed = playground.shipped_and_packed(name, images, mnist.test_labels)

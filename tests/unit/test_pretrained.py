@@ -26,9 +26,9 @@ def test_the_architecture_is_that_of_the_paper():
 
 
 @EVERY_MODEL
-def test_the_weights_are_those_of_the_record(name):
+def test_the_weights_are_those_of_the_record(name, mnist):
     model, record = pretrained.load(name)
-    x = data.binary_test_set(data.load_mnist())
+    x = data.binary_test_set(mnist)
     assert evaluation.mean_elbo(model, x).mean == pytest.approx(
         record["test ELBO (nats)"], abs=0.01
     )
