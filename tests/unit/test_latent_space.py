@@ -1,11 +1,31 @@
 """Walks through a latent space: traversals and interpolations."""
 
-from lecture_utils import latent_space
+from lecture_utils import latent_space, models
 
 import torch
 
-from tests.mnist_sized import DEAD, IMAGES, LIVE, TERMS, VAE
 from tests.tolerances import assert_near
+
+IMAGES = torch.rand(40, 784, generator=torch.Generator().manual_seed(0)).round()
+TERMS = 784 + 400 + 4 + 400 + 784  # what the model's layers, and a sum over pixels, add up
+DEAD, LIVE = 2, 1  # units of the VAE below
+
+
+def wide_vae():
+    """A VAE of 4 units: unit 2 is dead, as in posterior collapse (N(0, 1) for every image, and the
+    decoder ignores it).
+    """
+    model = models.VAE(latent_dim=4, seed=4)
+    with torch.no_grad():
+        for layer in (model.to_mu, model.to_logvar):
+            layer.weight[DEAD], layer.bias[DEAD] = 0, 0
+        model.to_mu.weight *= 20  # the others do move with the image
+        model.decoder[0].weight[:, DEAD] = 0
+        model.decoder[0].weight *= 10
+    return model
+
+
+VAE = wide_vae()
 
 
 def test_a_traversal_changes_one_coordinate_and_decodes():
