@@ -630,8 +630,15 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll_the_page(address, visit):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, LAPTOP], ids=["phone", "laptop"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        pytest.param(PHONE, "light", id="phone-light"),
+        pytest.param(LAPTOP, "dark", id="laptop-dark"),
+        pytest.param(PHONE, "dark", id="phone-dark", marks=pytest.mark.matrix),
+        pytest.param(LAPTOP, "light", id="laptop-light", marks=pytest.mark.matrix),
+    ],
+)
 @pytest.mark.parametrize(
     "name",
     [FIRST, "notebooks/05_kl_term.html", "notebooks/02_latent_variables.html"],
