@@ -25,7 +25,7 @@ def test_importing_package_and_torch_costs_at_most_1_2_times_torch_alone():
         before_torch = now()
         import torch
         print((now() - start) / (now() - before_torch))"""
-    assert min(float(output_of(code)) for _ in range(3)) <= 1.2
+    assert any(float(output_of(code)) <= 1.2 for _ in range(3))  # the first, unless disturbed
 
 
 def test_waiting_threads_sleep_unless_the_user_says_otherwise():
