@@ -1,16 +1,19 @@
 """Train the models of the web edition's playground, and round their weights to 16 bits.
 
-usage: python benchmarks/playground.py [models] [beta]      (about ten minutes on one core)
+usage: python benchmarks/playground.py [models] [terms] [beta]     (about ten minutes on one core)
 
 models: the VAE with 2 dimensions, which readers meet first, learns slowest and is trained longest.
-Writes lecture_utils/weights/playground_*.safetensors and playground.json, their record: epochs,
-training loss, distance to the model with 32 bits, and log p(x) of 500 test images, all in nats.
+terms: the three VAEs of notebook 03, with both terms of the objective and with one of them, trained
+as the notebook does. Both write lecture_utils/weights/playground_*.safetensors and into
+playground.json, their record: epochs, losses, distance to the model with 32 bits, and log p(x) of
+500 test images, all in nats.
 
 beta: the explorer of notebook 03 needs seven models. Trains them as the notebook does, and writes
 a picture of each, book/pictures/beta_*.webp, with the words to them, beta.json.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -26,11 +29,13 @@ PICTURES = Path(__file__).resolve().parents[1] / "book" / "pictures"
 
 
 def main():
-    wanted = sys.argv[1:] or ["models", "beta"]
+    wanted = sys.argv[1:] or ["models", "terms", "beta"]
     mnist = data.load_mnist()
     binary_test = data.binary_test_set(mnist)
     if "models" in wanted:
         train_models(mnist, binary_test)
+    if "terms" in wanted:
+        train_terms(mnist, binary_test)
     if "beta" in wanted:
         picture_beta(mnist, binary_test)
 
@@ -52,28 +57,41 @@ def picture_beta(mnist, binary_test):
 
 
 def train_models(mnist, binary_test):
-    record = {}
-    playground.WEIGHTS.mkdir(exist_ok=True)
-    for name, (file, kind, latent_dim) in playground.SHIPPED.items():
-        model = training.initialise(kind(latent_dim=latent_dim), mnist.train_images)
+    for name, (file, kind, options) in playground.SHIPPED.items():
+        model = training.initialise(kind(**options), mnist.train_images)
         history = training.fit(model, mnist.train_images, epochs=EPOCHS[file])
-        exact = playground.folded(model)
-        halves = {key: value.half() for key, value in exact.state_dict().items()}
-        save_file(halves, playground.WEIGHTS / f"playground_{file}.safetensors")
-        rounded = playground.shipped(name)
-        difference = (loss(rounded, binary_test) - loss(exact, binary_test)).abs()
-        about = playground.packed(rounded, binary_test, mnist.test_labels)["about"]
-        record[name] = {
+        trained = {
             "epochs": EPOCHS[file],
             "training loss (nats)": round(history.loss[-1], 2),
-            "test loss (nats)": round(loss(exact, binary_test).mean().item(), 2),
-            "distance to float32 (nats)": {
-                "mean": round(difference.mean().item(), 4),
-                "largest": round(difference.max().item(), 3),
-            },
-            "log p(x) (nats)": about["surprise"],
         }
-        print(name, {key: value for key, value in record[name].items() if "log" not in key})
+        ship(name, file, model, trained, mnist, binary_test)
+
+
+def train_terms(mnist, binary_test):
+    for (name, (file, *_)), beta in zip(playground.SHIPPED_OF_03.items(), (1.0, 0.0, math.inf)):
+        model = two_terms.beta_vae(mnist.train_images, beta, seed=0)
+        epochs = two_terms.FIT["epochs"] * (2 if beta == math.inf else 1)  # then the decoder
+        ship(name, file, model, {"epochs": epochs}, mnist, binary_test)
+
+
+def ship(name, file, model, trained, mnist, binary_test):
+    """Write the rounded weights of a model, and what they are worth into the record."""
+    exact = playground.folded(model)
+    halves = {key: value.half() for key, value in exact.state_dict().items()}
+    save_file(halves, playground.WEIGHTS / f"playground_{file}.safetensors")
+    rounded = playground.shipped(name)
+    difference = (loss(rounded, binary_test) - loss(exact, binary_test)).abs()
+    about = playground.packed(rounded, binary_test, mnist.test_labels)["about"]
+    record = json.loads(playground.RECORD.read_text(encoding="utf-8"))
+    record[name] = trained | {
+        "test loss (nats)": round(loss(exact, binary_test).mean().item(), 2),
+        "distance to float32 (nats)": {
+            "mean": round(difference.mean().item(), 4),
+            "largest": round(difference.max().item(), 3),
+        },
+        "log p(x) (nats)": about["surprise"],
+    }
+    print(name, {key: value for key, value in record[name].items() if "log" not in key})
     lines = [f"{json.dumps(name)}: {json.dumps(values)}" for name, values in record.items()]
     playground.RECORD.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
 

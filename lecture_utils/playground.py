@@ -42,11 +42,17 @@ PRIOR_LIMIT = 4.3  # how far the pictures of a VAE's codes reach, at least
 
 WEIGHTS = FOLDER / "weights"
 RECORD = WEIGHTS / "playground.json"
-SHIPPED = {  # name: file, class, latent dimensions; the first is shown first
-    "VAE, 2 dimensions": ("vae_2", model_classes.VAE, 2),
-    "VAE, 20 dimensions": ("vae_20", model_classes.VAE, 20),
-    "AE, 2 dimensions": ("ae_2", model_classes.Autoencoder, 2),
-    "DAE, 2 dimensions": ("dae_2", model_classes.DenoisingAutoencoder, 2),
+SHIPPED = {  # name: file, class, its options; the first is shown first
+    "VAE, 2 dimensions": ("vae_2", model_classes.VAE, {"latent_dim": 2}),
+    "VAE, 20 dimensions": ("vae_20", model_classes.VAE, {"latent_dim": 20}),
+    "AE, 2 dimensions": ("ae_2", model_classes.Autoencoder, {"latent_dim": 2}),
+    "DAE, 2 dimensions": ("dae_2", model_classes.DenoisingAutoencoder, {"latent_dim": 2}),
+}
+_OF_03 = {"latent_dim": 2, "hidden": (128, 32), "activation": nn.SiLU}
+SHIPPED_OF_03 = {  # what is lost without one of the two terms
+    "both terms": ("both_terms", model_classes.VAE, _OF_03),
+    "reconstruction only": ("reconstruction_only", model_classes.VAE, _OF_03),
+    "KL only": ("kl_only", model_classes.VAE, _OF_03),
 }
 
 
@@ -136,19 +142,22 @@ def packed(
     images: torch.Tensor,
     labels: torch.Tensor,
     surprise: bool | list[float] = True,
-    dtype: str = "float32",
     note: str = "",
 ) -> dict:
     """Return a model as the browser takes it: ``weights``, bytes, and ``about``, what they are.
 
-    `dtype` is "float32" or "float16", which halves the bytes and rounds the weights. `surprise`
-    says whether to estimate log p(x) of 500 of the binary test images [N, 784] (labels [N]), or
-    holds these values, in nats. `note` is shown below the mean loss. Raises ValueError for bad
-    images and for models that the browser cannot compute.
+    No weight is rounded: each has 32 bits, or 16 if these hold all of them, as of `shipped` models.
+    `surprise` says whether to estimate log p(x) of 500 of the binary test images [N, 784] (labels
+    [N]), or holds these values, in nats. `note` is shown below the mean loss. Raises ValueError for
+    bad images and for models that the browser cannot compute.
     """
     _check(images, labels)
     layers = _layers(model := folded(model))
-    numbers = [part.detach().numpy() for _, layer in layers for part in (layer.weight, layer.bias)]
+    parts = [part.detach().numpy() for _, layer in layers for part in (layer.weight, layer.bias)]
+    numbers = np.concatenate([part.ravel() for part in parts]).astype(np.float32)
+    with np.errstate(over="ignore"):  # then the two differ
+        halves = numbers.astype(np.float16)
+    dtype = "float16" if np.array_equal(halves, numbers) else "float32"
     rows = _sample(len(images))
     x, digit = images[rows], labels[rows]
     if surprise is True:
@@ -164,7 +173,7 @@ def packed(
         **_seen_from_outside(model, x[:N_MEAN], digit),
     }
     kind = f"<f{np.dtype(dtype).itemsize}"  # little-endian, whatever this machine is
-    return {"weights": b"".join(part.astype(kind).tobytes() for part in numbers), "about": about}
+    return {"weights": numbers.astype(kind).tobytes(), "about": about}
 
 
 def folded(model: nn.Module) -> nn.Module:
@@ -300,15 +309,17 @@ def _sample(n):
 
 
 def shipped(name: str) -> nn.Module:
-    """Return one of the trained models of the web edition (`SHIPPED`), on the CPU.
+    """Return one of the trained models of the web edition, on the CPU.
 
-    ``benchmarks/playground.py`` trained them as notebooks 06 and 07 do, but for longer, and rounded
-    their weights to 16 bits. Raises ValueError for another name.
+    ``benchmarks/playground.py`` trained those of `SHIPPED` as notebooks 06 and 07 do, but for
+    longer, those of `SHIPPED_OF_03` as 03 does, and rounded their weights to 16 bits. Raises
+    ValueError for another name.
     """
-    if name not in SHIPPED:
-        raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(map(repr, SHIPPED))}.")
-    file, kind, latent_dim = SHIPPED[name]
-    model = kind(latent_dim=latent_dim)
+    known = SHIPPED | SHIPPED_OF_03
+    if name not in known:
+        raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(map(repr, known))}.")
+    file, kind, options = known[name]
+    model = kind(**options)
     weights = load_file(WEIGHTS / f"playground_{file}.safetensors")
     model.load_state_dict({key: value.float() for key, value in weights.items()})
     return model.eval()
@@ -323,4 +334,4 @@ def shipped_and_packed(name: str, images: torch.Tensor, labels: torch.Tensor) ->
         f"that of 32 bits by {distance['mean']:.3f} nats on average, {distance['largest']:.2f} "
         "at most."
     )
-    return packed(shipped(name), images, labels, record["log p(x) (nats)"], "float16", note)
+    return packed(shipped(name), images, labels, record["log p(x) (nats)"], note)

@@ -33,12 +33,19 @@ function half(bits) {
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + mantissa / 1024) : 2 ** -24 * mantissa);
 }
 
+let halves; // of all 65,536 patterns, computed once
+const allHalves = () =>
+  (halves ??= Float32Array.from({ length: 65536 }, (_, bits) => half(bits)));
+
 function numbersOf(bytes, dtype) {
   // A copy: what a host hands over may start at an address that is no multiple of 4.
   const copy = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice().buffer;
   if (dtype === "float32") return new Float32Array(copy);
-  const table = Float32Array.from({ length: 65536 }, (_, bits) => half(bits));
-  return new Float32Array(new Uint16Array(copy)).map(bits => table[bits]);
+  const table = allHalves(),
+    patterns = new Uint16Array(copy),
+    numbers = new Float32Array(patterns.length);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = table[patterns[i]];
+  return numbers;
 }
 
 /**
