@@ -1,14 +1,16 @@
 // The web edition's host: it fills the places that the pages leave for the playground. The pages'
 // scripts are classic ones, since modules do not load over file://. CONTENT comes from
-// playground_pages.py; `show`, `bytesOf`, `shell` from lecture_utils/playground*.mjs.
+// playground_pages.py; `show`, `bytesOf`, `unpack`, `shell` from lecture_utils/playground*.mjs.
 
 const folder = document.currentScript.src.replace(/[^/]*$/, "");
 const known = {},
   arrivals = {};
 
 /** Called by the script of a model's weights once it has loaded. */
-globalThis.vaePlaygroundArrived = (file, about, base64) =>
-  arrivals[file]({ about, weights: bytesOf(base64) });
+globalThis.vaePlaygroundArrived = (file, about, base64) => {
+  const weights = bytesOf(base64);
+  arrivals[file]({ about, weights, model: unpack(weights, about) }); // all places share them
+};
 
 /** A promise of the model in a file, which is loaded once, and only when it is asked for. */
 const load = file =>
@@ -23,7 +25,30 @@ const load = file =>
     document.head.append(script);
   }));
 
-const models = CONTENT.models.map(({ name, file }) => ({ name, load: () => load(file) }));
+/** A promise of the moment when the place is on the screen, or within a screen of it. */
+const nearTo = place =>
+  new Promise(resolve => {
+    const watch = new IntersectionObserver(
+      entries => {
+        if (!entries.some(each => each.isIntersecting)) return;
+        watch.disconnect();
+        resolve();
+      },
+      { rootMargin: "100%" },
+    );
+    watch.observe(place);
+  });
+
+/** The models for a place: none is loaded before a reader comes near to it. */
+const modelsFor = place => {
+  const near = nearTo(place),
+    files = place.dataset.models ? place.dataset.models.split(" ") : CONTENT.first;
+  return files.map(file => ({
+    name: CONTENT.models[file],
+    load: () => near.then(() => load(file)),
+    together: CONTENT.together.includes(file),
+  }));
+};
 
 // --- Explorers that compute in Python: their pictures were made with the pages ---
 
@@ -64,12 +89,11 @@ function showTable(el, name) {
 
 function start() {
   for (const place of document.querySelectorAll(".vae-playground")) {
-    const { view, model } = place.dataset;
+    const { view } = place.dataset;
     place.replaceChildren();
     if (view in CONTENT.tables) showTable(place, view);
-    else show(place, { view, model, models, images: CONTENT.images });
+    else show(place, { view, models: modelsFor(place), images: CONTENT.images });
   }
 }
 
-if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-else start();
+start(); // the program stands behind the last place of the page

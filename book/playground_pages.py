@@ -3,13 +3,13 @@
 A cell that shows the playground or an explorer gets a place for it, which a script fills. The
 models are not the notebook's own, which the reader has not trained, but those in
 lecture_utils/weights. Only the pages with such a place load the script, and it loads a model
-(1.7 MB) when the model is looked at. What computes in Python is a table of pictures: EM's is made
-with the pages, that of beta, which takes seven trainings, lies in `pictures/`
+(1.7 MB) when a reader comes near to the place. What computes in Python is a table of pictures:
+EM's is made with the pages, that of beta, which takes seven trainings, lies in `pictures/`
 (``benchmarks/playground.py`` makes it).
 """
 
 import base64
-import html
+import hashlib
 import json
 import re
 import shutil
@@ -25,25 +25,25 @@ HOST = Path(__file__).with_name("playground_host.mjs")
 PICTURES = Path(__file__).with_name("pictures")
 SCRIPT = "playground.js"
 CALL = re.compile(r"\bplayground\.(digits|reparameterization|kl)\(")
+ARGUMENT = re.compile(r"\bplayground\.digits\(\s*(\w*)")
 VIEW = re.compile(r"""\bview=["'](\w*)["']""")
-# Explorers that need a kernel in JupyterLab: the view that shows the same, and with which model.
-EXPLORERS = {
-    "noise_explorer": ("compare", "DAE, 2 dimensions"),
-    "decoders_explorer": ("compare", "AE, 2 dimensions"),
-    "em_explorer": ("em", ""),
-    "beta_explorer": ("beta", ""),
-    "cloud_explorer": ("cloud", ""),
-    "bound_explorer": ("bound", ""),
-    "steps_explorer": ("steps", ""),
-}
-EXPLORER = re.compile(rf"\b({'|'.join(EXPLORERS)})\(")
+EXPLORER = re.compile(r"\b(em|beta|cloud|bound|steps)_explorer\(")  # their tables have these names
 PLACE = (
-    '<div class="vae-playground" data-view="{}" data-model="{}">'
+    '<div class="vae-playground" data-view="{}" data-models="{}">'
     "<noscript>The playground needs JavaScript.</noscript></div>"
 )
+PLANES = ["VAE, 2 dimensions", "AE, 2 dimensions", "DAE, 2 dimensions"]
+FOR = {  # what the pages have for models that a cell does not name: by the argument of `digits`
+    "three": list(playground.SHIPPED_OF_03),
+    "planes": PLANES,
+    "networks": PLANES,
+    "own": ["VAE, 20 dimensions"],
+}
+MODELS = playground.SHIPPED | playground.SHIPPED_OF_03
 TRAINED = (
     "On this page the models are trained already; in JupyterLab they are those of the notebook."
 )
+OTHERS = " The button below the first model loads the others, 3 MB."
 SOME = "On this page some of the values are pictures; JupyterLab computes all of them."
 STANDS_IN = {
     "em": SOME,
@@ -53,20 +53,30 @@ STANDS_IN = {
     "beta": "On this page each model is a picture, trained once as the notebook trains it.",
     "kl": "",
     "reparameterization": "",
+    "three": "These three were trained beforehand, as the notebook trains them.",
+    "planes": TRAINED + OTHERS,
+    "networks": "On this page models with two dimensions stand in for those of the notebook."
+    + OTHERS,
+    "newborn": "Training needs JupyterLab: there this network is new, and its picture follows the "
+    "training. On this page it is trained already.",
 }
 
 
-def shown(source: str) -> tuple[str, str] | None:
-    """Return view and model of what a cell shows, None if it shows nothing of the playground."""
+def shown(source: str) -> tuple[str, list[str], str] | None:
+    """Return what a cell shows of the playground: view, models' names, and a sentence on them.
+
+    None if it shows nothing of it. Raises KeyError for models that no page has.
+    """
     if explorer := EXPLORER.search(source):
-        return EXPLORERS[explorer[1]]
+        return explorer[1], [], STANDS_IN[explorer[1]]
     if not (call := CALL.search(source)):
         return None
     if call[1] != "digits":
-        return call[1], ""
-    view = VIEW.search(source)
+        return call[1], [], STANDS_IN[call[1]]
+    view, argument = VIEW.search(source), ARGUMENT.search(source)[1]
     named = [name for name in playground.SHIPPED if f'"{name}"' in source]
-    return view[1] if view else "", named[0] if named else ""
+    text = STANDS_IN["newborn"] if "newborn" in source else STANDS_IN.get(argument, TRAINED)
+    return view[1] if view else "", named or FOR[argument], text
 
 
 def leave_places(_app, doctree):
@@ -76,8 +86,10 @@ def leave_places(_app, doctree):
     )
     for cell in cells:
         if (found := shown(cell.astext())) is not None:
-            cell += nodes.raw("", PLACE.format(*map(html.escape, found)), format="html")
-            if text := STANDS_IN.get(found[0], TRAINED):
+            view, names, text = found
+            files = " ".join(MODELS[name][0] for name in names)
+            cell += nodes.raw("", PLACE.format(view, files), format="html")
+            if text:
                 cell += nodes.container("", nodes.paragraph("", text), classes=["no-kernel"])
 
 
@@ -87,9 +99,10 @@ def write_scripts(app):
     folder.mkdir(parents=True, exist_ok=True)
     mnist = data.load_mnist()
     images, labels = data.binary_test_set(mnist), mnist.test_labels
-    models = [{"name": name, "file": file} for name, (file, *_) in playground.SHIPPED.items()]
     content = {
-        "models": models,
+        "models": {file: name for name, (file, *_) in MODELS.items()},
+        "first": [file for file, *_ in playground.SHIPPED.values()],
+        "together": [file for file, *_ in playground.SHIPPED_OF_03.values()],
         "images": playground.take_from(images, labels),
         "tables": {
             **{name: write_table(folder, name, *table) for name, table in tables(mnist).items()},
@@ -101,13 +114,11 @@ def write_scripts(app):
         f"{HOST.read_text(encoding='utf-8')}}})();\n"
     )
     (folder / SCRIPT).write_text(program, encoding="utf-8")
-    for model in models:
-        packed = playground.shipped_and_packed(model["name"], images, labels)
-        arguments = json.dumps(
-            [model["file"], packed["about"], base64.b64encode(packed["weights"]).decode()]
-        )
-        script = f"vaePlaygroundArrived(...{arguments});\n"
-        (folder / f"playground_{model['file']}.js").write_text(script, encoding="utf-8")
+    for file, name in content["models"].items():
+        packed = playground.shipped_and_packed(name, images, labels)
+        weights = base64.b64encode(packed["weights"]).decode()
+        script = f"vaePlaygroundArrived(...{json.dumps([file, packed['about'], weights])});\n"
+        (folder / f"playground_{file}.js").write_text(script, encoding="utf-8")
     app.config.html_static_path.append(str(folder))
 
 
@@ -159,10 +170,22 @@ def copy_beta(folder):
     return json.loads((PICTURES / "beta.json").read_text(encoding="utf-8"))
 
 
-def load_where_it_stands(app, _page, _template, context, _doctree):
-    """html-page-context: only pages with a place load the program."""
-    if 'class="vae-playground"' in context.get("body", ""):
-        app.add_js_file(SCRIPT, loading_method="defer")
+def load_where_it_stands(app, page, _template, context, _doctree):
+    """html-page-context: only pages with a place load the program, behind the last place.
+
+    So it need not wait for the scripts in the head, MathJax among them, which run after the text.
+    On the first page the model is asked for at once; elsewhere when a reader comes near a place.
+    """
+    if 'class="vae-playground"' not in context.get("body", ""):
+        return
+    program = (Path(app.doctreedir).parent / "playground" / SCRIPT).read_bytes()
+    version = hashlib.sha256(program).hexdigest()[:8]
+    url = context["pathto"](f"_static/{SCRIPT}", 1)
+    context["body"] += f'<script src="{url}?v={version}"></script>\n'
+    if page == app.config.root_doc:
+        file = f"playground_{next(iter(playground.SHIPPED.values()))[0]}.js"
+        url = context["pathto"](f"_static/{file}", 1)
+        context["metatags"] += f'<link rel="preload" as="script" href="{url}">\n'
 
 
 def setup(app):

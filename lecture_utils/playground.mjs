@@ -154,11 +154,11 @@ const HTML = `
 
 /**
  * Build the playground in `el`. `models` lists {name, about, weights} or, to be loaded when chosen,
- * {name, load} with a function that promises the other two; `images` lists [name, packed bits];
- * `model` names the first model, `view` the part that is open at first: surprise, compare,
- * traversal or path.
+ * {name, load} with a function that promises the other two; with `together` they are also loaded
+ * for a comparison, others when a reader asks. `images` lists [name, packed bits]; `view` names the
+ * part that is open at first: surprise, compare, traversal or path.
  */
-export function mount(el, { models, images, view = "", model: first = "" }) {
+export function mount(el, { models, images, view = "" }) {
   const part = shell(el, HTML),
     { $, on, host } = part;
   const tests = images.map(([name, bits]) => [name, bitsOf(bits)]);
@@ -319,7 +319,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
 
   /** A panel for each model that is here; the others come when the reader asks for them. */
   async function openCompare() {
-    if (asked) await Promise.all(models.map(ready));
+    await Promise.all(models.filter(each => asked || each.together).map(ready));
     const here = models.filter(each => each.weights);
     here.forEach(each => ready(each));
     $(".load").hidden = here.length === models.length;
@@ -600,7 +600,7 @@ export function mount(el, { models, images, view = "", model: first = "" }) {
       update();
     },
   };
-  choose(first);
+  choose();
   return { leave: part.leave, renew };
 }
 

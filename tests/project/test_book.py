@@ -238,6 +238,24 @@ def test_what_moves_in_jupyterlab_moves_here_too_behind_a_figure(path, page):
     )
 
 
+def test_a_place_has_the_models_that_its_page_speaks_of(pages):
+    shown = {
+        name: [place["data-models"].split() for place in page.select(".vae-playground")]
+        for name, page in pages.items()
+    }
+    three, planes = ["both_terms", "reconstruction_only", "kl_only"], ["vae_2", "ae_2", "dae_2"]
+    assert shown["notebooks/03_vae_objective.html"] == [three, []]  # then a table of pictures
+    assert shown["notebooks/06_training_on_mnist.html"] == [
+        ["vae_2"],
+        ["vae_2"],
+        ["vae_20"],
+        ["vae_20"],
+    ]
+    assert shown["notebooks/07_ae_dae_vae.html"] == [planes, planes]
+    assert shown["notebooks/08_theory.html"] == [[], ["vae_20"], []]
+    assert shown["book/index.html"] == [[]]  # all that readers meet first
+
+
 def public_names():
     """Each public function, class and method of the package: (its anchor on the page, its
     docstring).
