@@ -92,19 +92,18 @@ async function use(page) {
 
 /** In JupyterLab: run the code cell of the page that `make lab` opens, and use what it shows. */
 async function useInJupyterLab(page) {
+  // Before the layout is restored, cells come and go.
+  await page.waitForFunction(() => window.jupyterapp?.started, { timeout: 60_000 });
+  await page.evaluate(() => window.jupyterapp.restored.then(() => null));
   await page.waitForSelector(".jp-CodeCell .cm-content", { timeout: 60_000 });
   await page.waitForFunction(
     () => document.querySelector(".jp-Notebook-ExecutionIndicator")?.dataset.status === "idle",
     { timeout: 60_000 },
   );
-  const asked = () => page.$eval(".jp-CodeCell .jp-InputPrompt", e => /[*\d]/.test(e.textContent));
-  for (let i = 0; i < 20 && !(await asked()); i++) {
-    await page.click(".jp-CodeCell .cm-content").catch(() => {}); // the layout is being restored
-    await page.keyboard.down("Shift");
-    await page.keyboard.press("Enter");
-    await page.keyboard.up("Shift");
-    await pause(3000);
-  }
+  await page.click(".jp-CodeCell .cm-content");
+  await page.keyboard.down("Shift");
+  await page.keyboard.press("Enter");
+  await page.keyboard.up("Shift");
   const seen = await use(page);
   seen.cells = await page.evaluate(() => document.querySelectorAll(".jp-Notebook .jp-Cell").length);
   return seen;
