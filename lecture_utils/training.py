@@ -3,6 +3,7 @@ cached."""
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -14,6 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 from tqdm.auto import tqdm
+
+# torch's optimisers import its compiler, and with it Triton, which compiles for GPUs alone: 85 MB
+# in every kernel that trains. Without a GPU torch does as it does where Triton is not installed.
+if not torch.accelerator.is_available():
+    sys.modules.setdefault("triton", None)
 
 LOOK_EVERY = 50  # steps between two looks at the loss: each look makes a GPU wait
 

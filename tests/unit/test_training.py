@@ -13,7 +13,7 @@ import torch
 from torch.distributions import Normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.helpers import EVERY_KIND, SMALL, binary_pixels, random_images, seeded
+from tests.helpers import EVERY_KIND, SMALL, binary_pixels, output_of, random_images, seeded
 from tests.tolerances import assert_near
 
 TERMS = 20 + 16 + 3 + 16 + 20  # what SMALL's layers, and the sum over pixels, add up
@@ -549,6 +549,18 @@ def test_the_classifier_learns_and_records_the_mean_cross_entropy():
 def test_the_classifier_refuses_labels_that_do_not_fit():
     with pytest.raises(ValueError, match=r"200 images have labels of shape \[100\]"):
         training.fit_classifier(torch.nn.Linear(20, 2), random_images(200), torch.zeros(100).long())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="with a GPU the compiler is of use")
+def test_without_a_gpu_training_loads_no_compiler_for_one():
+    code = """if True:
+        import sys
+        from lecture_utils import training
+        import torch
+        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+        print([name for name in sys.modules if name.startswith("triton.")])"""
+    assert output_of(code) == "[]"
 
 
 def test_a_gpu_is_taken_where_there_is_one_and_the_cpu_otherwise(monkeypatch):
