@@ -125,7 +125,7 @@ def test_the_committed_record_can_be_read_and_its_numbers_are_possible():
     assert len(keys) == len(set(keys))
     for cell, _, precision, machine, measures in runs:
         assert precision in ("float32", "bfloat16") and machine
-        assert 0.3 < measures["probe"].mean() < 1 and -1 < measures["silhouette"].mean() < 1
+        assert 0.1 < measures["probe"].mean() < 1 and -1 < measures["silhouette"].mean() < 1
         if cell.kind == "DAE":
             assert measures["nats as trained"].mean() == pytest.approx(
                 measures.get(f"noise {cell.noise}", measures["nats as trained"]).mean(), rel=0.05
