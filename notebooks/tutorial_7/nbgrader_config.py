@@ -5,6 +5,7 @@ nbgrader reads it when its commands run in this folder. README.md beside this fi
 """
 
 import sys
+import warnings
 from pathlib import Path
 
 c = get_config()  # noqa: F821 (defined by whoever reads this file)
@@ -15,7 +16,7 @@ try:
     sys.path.insert(0, str(Path(__file__).resolve().parent))
     from grading.exchange import CollectByOwner, ReleaseToOwners
     from grading.harmless import Harmless
-    from grading.late import Late
+    from grading.late import Late, Settle
     from grading.repair import Repair
     from grading.score import Score
     from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor
@@ -25,6 +26,9 @@ except ImportError as error:
         f"nbgrader_config.py: {error}. Nothing was graded. Is the package installed: "
         "pip install -e '.[tutorial]' in the repository's root, and is this the whole folder?"
     ) from error
+
+# SQLAlchemy says this of nbgrader's own code whenever a student is new. It means nothing here.
+warnings.filterwarnings("ignore", message="Object of type .* not in session")
 
 c.CourseDirectory.course_id = "lecture_11"
 c.ClearSolutions.text_stub = "*Your answer here.*"
@@ -44,7 +48,7 @@ c.Autograde.autograde_preprocessors = [
 c.AssignLatePenalties.plugin_class = Late
 c.Late.share_a_day = 0.1
 c.GenerateFeedback.preprocessors = [
-    preprocessors.AssignLatePenalties,
+    Settle,
     preprocessors.GetGrades,
     CSSHTMLHeaderPreprocessor,
 ]

@@ -5,6 +5,7 @@ import contextlib
 import csv
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -64,6 +65,11 @@ def test_each_student_gets_what_their_code_deserves_whoever_stands_before_them(g
         earned = scores(graded.course)[student]
         assert {n: p for n, p in earned.items() if p} == wanted
     assert printed.count("There was an error processing assignment 'tutorial_7'") == 1
+
+
+def test_nothing_alarms_a_lecturer_without_a_cause(graded):
+    printed = "\n".join(graded.printed.values())
+    assert not re.findall(r"\w*Warning\b.*|.*not recognized.*", printed)
 
 
 def test_what_was_changed_or_deleted_is_noted(graded):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 from nbgrader.plugins import LateSubmissionPlugin
-from traitlets import Float
+from nbgrader.preprocessors import AssignLatePenalties
+from traitlets import Float, List
 
 
 class Late(LateSubmissionPlugin):
@@ -21,17 +22,22 @@ class Late(LateSubmissionPlugin):
         return min(score, score * self.share_a_day * days)
 
 
+class Settle(AssignLatePenalties):
+    """nbgrader's own, also among the steps of the feedback, where all are told what to display."""
+
+    display_data_priority = List().tag(config=True)
+
+
 def settle(root: Path, assignment: str, students: list[str]) -> None:
     """Write anew what these students lose in the gradebook: the share of all points that there are
     now, those given by hand among them.
 
     The points themselves are never reduced, so whoever is settled twice loses no more.
     """
-    from nbgrader.preprocessors import AssignLatePenalties
     from traitlets.config import PyFileConfigLoader
 
     config = PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
-    penalties = AssignLatePenalties(config=config)
+    penalties = Settle(config=config)
     about = {
         "notebook": assignment,
         "assignment": assignment,
