@@ -311,7 +311,8 @@ MEMORY = """async () => {
 
 def measured(page):
     session = page.context.new_cdp_session(page)
-    session.send("HeapProfiler.collectGarbage")
+    for _ in range(2):  # what a timer or a promise held when the first began goes with the second
+        session.send("HeapProfiler.collectGarbage")
     session.send("Performance.enable")
     found = {
         each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]
@@ -339,7 +340,7 @@ def test_five_hundred_redraws_and_twenty_visits_leave_nothing_behind(mounted):
     } }""")
     last = measured(mounted)
     assert last["JSEventListeners"] < before["JSEventListeners"] + 20  # one a visit would be 20
-    assert last["Nodes"] <= before["Nodes"] + 200
+    assert last["Nodes"] <= before["Nodes"] + 20  # one visit has some 200
     assert last["JSHeapUsedSize"] < before["JSHeapUsedSize"] + 5e6
 
 
