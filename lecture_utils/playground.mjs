@@ -634,11 +634,12 @@ function describe({ about, model }, { fixed, z: chosen }, { x, mu, logvar, z, er
 function surpriseInWords({ surprise: all, samples }, { value, error, effective }) {
   const less = all.filter(v => v < value).length;
   const place = less ? `above ${less} of ${all.length}` : `below all ${all.length}`;
-  const few = effective < 5 ? ": few, so log p(x) may be higher, here and for test images" : "";
+  const number = effective.toFixed(0),
+    few = effective < 5 ? ": few, so log p(x) may be higher, here and for test images" : "";
   return (
     `log p(x) is about ${signed(value, 1)} ± ${error.toFixed(1)} nats` +
     (all.length ? `, ${place} test images` : "; those of test images: digits(…, surprise=True)") +
-    `. Of ${samples} samples of q(z|x), ${effective.toFixed(0)} carry the weight${few}.`
+    `. Of ${samples} samples of q(z|x), ${number} ${number === "1" ? "carries" : "carry"} the weight${few}.`
   );
 }
 
