@@ -797,6 +797,7 @@ def test_in_jupyterlab_a_reloaded_page_shows_it_again(lab_page):
 
 
 def test_in_jupyterlab_an_untrusted_notebook_runs_nothing_of_it(lab_page, server):
+    lab_page.evaluate("lecture.panel().context.save().then(() => null)")
     notebook = nbformat.read(server.folder / NAME, as_version=4)
     views = [
         o
