@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make an account for each name of a list, with a password of its own, which goes to passwords.txt.
-#     sh deploy/students.sh students.txt >> passwords.txt
+#     umask 077; sh deploy/students.sh students.txt >> passwords.txt
 # A name: small letters, digits, - and _. Names that have an account already are left as they are.
 set -eu
 getent group lecture-11 > /dev/null || groupadd lecture-11
