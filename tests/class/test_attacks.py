@@ -143,7 +143,7 @@ def test_without_a_cgroup_it_says_what_is_unlimited(monkeypatch, sandboxed):
 
 
 def test_a_cgroup_of_version_2_is_made_below_the_own_one(tmp_path, monkeypatch):
-    """With ordinary files in the place of the kernel's."""
+    """With ordinary files in the place of the kernel's, which must delegate the controllers."""
     own = tmp_path / "user.slice"
     own.mkdir()
     (tmp_path / "cgroup.controllers").write_text("memory pids")
@@ -155,6 +155,36 @@ def test_a_cgroup_of_version_2_is_made_below_the_own_one(tmp_path, monkeypatch):
     assert (folder / "memory.max").read_text() == str(sandbox.MEMORY)
     assert (folder / "pids.max").read_text() == str(sandbox.PROCESSES)
     assert made.limits == ("memory", "processes")
+
+
+SYSTEMD_RUN = """#!/bin/sh
+[ "$XDG_RUNTIME_DIR" = /run/user/4711 ] || { echo 'Failed to connect to bus' >&2; exit 1; }
+case "$*" in *OOMPolicy*) REFUSED ;; esac
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_an_ordinary_users_systemd_is_found_from_a_server_of_the_hub(old, tmp_path, monkeypatch):
+    """The worker's environment names no XDG_RUNTIME_DIR, nor does that of a server of the hub.
+
+    A script stands in for systemd-run; an old one knows no OOMPolicy for scopes.
+    """
+    program = tmp_path / "systemd-run"
+    program.write_text(SYSTEMD_RUN.replace("REFUSED", "exit 1" if old else ":"))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with monkeypatch.context() as somebody:
+        somebody.setattr(sandbox.os, "getuid", lambda: 4711)
+        made = sandbox._by_systemd.__wrapped__()
+    assert made.limits == ("memory", "processes")
+    assert ("--property=OOMPolicy=continue" in made.prefix) == (not old)
+    environment = {"PATH": os.environ["PATH"]}
+    done = subprocess.run([*made.prefix, "echo", "in it"], env=environment, capture_output=True)
+    assert done.stdout == b"in it\n"
 
 
 def test_the_sandbox_holds_neither_the_course_nor_the_tests(sandboxed):

@@ -170,12 +170,17 @@ def _by_systemd():
     if not shutil.which("systemd-run"):
         return None
     words = ["systemd-run", "--scope", "--quiet", "--collect"]
-    words += [] if os.getuid() == 0 else ["--user"]
+    if os.getuid():
+        # A server of JupyterHub, and the worker, are not told where the user's systemd listens.
+        words = ["env", f"XDG_RUNTIME_DIR=/run/user/{os.getuid()}", *words, "--user"]
     words += [f"--property=MemoryMax={MEMORY}", "--property=MemorySwapMax=0"]
-    words += [f"--property=TasksMax={PROCESSES}", "--"]
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        if subprocess.run([*words, "true"], capture_output=True, timeout=20).returncode == 0:
-            return Cgroup(tuple(words), (), ("memory", "processes"))
+    words += [f"--property=TasksMax={PROCESSES}"]
+    # From version 253 on systemd ends all of a scope that ran out of memory, the worker with it.
+    for more in (["--property=OOMPolicy=continue"], []):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            whole = [*words, *more, "--"]
+            if subprocess.run([*whole, "true"], capture_output=True, timeout=20).returncode == 0:
+                return Cgroup(tuple(whole), (), ("memory", "processes"))
     return None
 
 
