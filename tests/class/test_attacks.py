@@ -137,6 +137,22 @@ def test_without_bubblewrap_one_line_says_how_to_get_it(monkeypatch):
     assert "\n" not in text
 
 
+def test_where_bubblewrap_is_refused_the_line_does_not_say_to_install_it(monkeypatch):
+    why = "bwrap: No permissions to create a new namespace. See <README.Debian.gz>."
+    monkeypatch.setattr(sandbox, "problem", lambda: why)
+    text = sandbox.says()
+    assert why in text and "have it allowed" in text and "grade in a container" in text
+    assert "apt install" not in text and ".." not in text and "\n" not in text
+
+
+def test_where_there_is_no_linux_the_line_says_what_else_there_is(monkeypatch):
+    monkeypatch.setattr(sandbox.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(sandbox, "problem", sandbox.problem.__wrapped__)
+    text = sandbox.says()
+    assert "this is Darwin" in text and "How to get one: elsewhere grade in a container" in text
+    assert "allowed" not in text and "apt install" not in text
+
+
 def test_without_a_cgroup_it_says_what_is_unlimited(monkeypatch, sandboxed):
     monkeypatch.setattr(sandbox, "cgroup", sandbox.Cgroup)
     assert "unlimited is: the memory" in sandbox.says()

@@ -26,10 +26,9 @@ DISK = 64 * 2**20  # bytes of all files together; they lie in memory
 FILE = 32 * 2**20  # bytes of one file
 FIRST_UID = 2**30  # where root grades, each sandbox is a user of its own, above all real ones
 CGROUPS = Path("/sys/fs/cgroup")
-HOW = (
-    "sudo apt install bubblewrap (Debian, Ubuntu), sudo dnf install bubblewrap (Fedora); elsewhere"
-    " grade in a container or an account that owns nothing, without network"
-)
+INSTALL = "sudo apt install bubblewrap (Debian, Ubuntu), sudo dnf install bubblewrap (Fedora)"
+ALLOW = "have it allowed here, where new namespaces of ordinary users are what is refused"
+ELSEWHERE = "elsewhere grade in a container or an account that owns nothing, without network"
 
 
 class Cgroup(NamedTuple):
@@ -259,7 +258,10 @@ def problem() -> str | None:
 def says() -> str:
     """Return one line for the lecturer: what the sandbox limits, and what is unlimited."""
     if why := problem():
-        return f"There is no sandbox here: {why}. How to get one: {HOW}."
+        how = f"{INSTALL if why.endswith('not installed') else ALLOW}; {ELSEWHERE}"
+        if platform.system() != "Linux":
+            how = ELSEWHERE
+        return f"There is no sandbox here: {why.rstrip('.')}. How to get one: {how}."
     group = cgroup()
     group.close()
     gib = f"{MEMORY / 2**30:g} GiB"
