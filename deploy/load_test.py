@@ -1,19 +1,23 @@
 """How many students a machine carries: simulated ones on a real hub, and what each takes.
 
-usage (as root, in the environment that deploy/README.md makes):
+usage (as root, in the environment that deploy/README.md makes, with the extra `test` as well):
     python deploy/load_test.py                          # 1, 5 and 10 students at once
     python deploy/load_test.py --at-once 1 5 10 20 --notebook 06_training_on_mnist.ipynb
 
 Each student logs in, starts a server, fetches Tutorial 7, runs a notebook in its kernel to the end
 and hands in. It all happens on a machine of its own (tests/class/machine.py), whose accounts vanish
-with it. It stops at 80 % of this machine's memory.
+with it. No wave is started that would take more than 80 % of this machine's memory.
 
-Memory is counted in USS, what a process would give back if it ended; what students share (programs,
-libraries, the page cache) is counted once. Fill the models first: `make cache`, and let
-LECTURE_SHARED_CACHE name their folder.
+Memory is counted in USS, what a process would give back if it ended. What all processes take
+together is the sum of their PSS: what they share (programs, libraries) is counted once. CPU seconds
+are what the processor worked; the time on the clock also holds the waiting for it, and says nothing
+about another machine. Fill the models first: `make cache`, and let LECTURE_SHARED_CACHE name their
+folder.
 """
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
 import sys
@@ -22,9 +26,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+machines = importlib.import_module("tests.class.machine")
+semester = importlib.import_module("tests.class.semester")
 MIB = 2**20
 # A guess: how many of those who are logged in have a kernel that holds data and models.
 AT_WORK = 1 / 3
@@ -65,54 +74,68 @@ def run_notebook(person, path: Path, patience=1800) -> float:
     return time.monotonic() - start
 
 
-class Memory(threading.Thread):
-    """Watches what the accounts' processes take: {account: most USS in MiB}, and the machine."""
+class Watch(threading.Thread):
+    """Looks once a second at what the processes of the accounts, and the hub with its proxy, take.
 
-    def __init__(self, names):
+    `servers`, `kernels`: {account: most USS in MiB}; `hub`: most USS; `together`: most PSS of all;
+    `machine`: the most of this machine's memory that was taken, in percent.
+    """
+
+    def __init__(self, accounts, starter):
+        """`accounts`: {uid: name}; `starter`: the process that started the hub."""
         super().__init__(daemon=True)
-        self.names, self.end = dict(names), threading.Event()
-        self.most, self.kernels, self.servers = {}, {}, {}
-        self.machine = 0.0
+        self.accounts, self.starter, self.end = dict(accounts), starter, threading.Event()
+        self.servers, self.kernels = {}, {}
+        self.hub = self.together = self.machine = 0.0
+
+    def processes(self):
+        """Yield ("hub", "server" or "kernel", whose, process) of what runs now."""
+        for process in self.starter.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                uid, words = process.uids().real, process.cmdline()
+                kind = "kernel" if any("ipykernel" in word for word in words) else "server"
+                if uid in self.accounts:
+                    yield kind, self.accounts[uid], process
+                elif uid == 0:
+                    yield "hub", "root", process
 
     def run(self):
-        import psutil
-
         while not self.end.wait(1):
-            now, kernels, servers = {}, {}, {}
-            for process in psutil.process_iter(["uids", "cmdline"]):
-                try:
-                    name = self.names.get(process.info["uids"].real)
-                    if name is None:
-                        continue
-                    uss = process.memory_full_info().uss / MIB
-                except (psutil.Error, AttributeError):
-                    continue
-                now[name] = now.get(name, 0) + uss
-                kind = kernels if "ipykernel" in " ".join(process.info["cmdline"]) else servers
-                kind[name] = kind.get(name, 0) + uss
-            for most, seen in (
-                (self.most, now),
-                (self.kernels, kernels),
-                (self.servers, servers),
-            ):
-                for name, uss in seen.items():
+            together, now = 0.0, {"hub": {}, "server": {}, "kernel": {}}
+            for kind, name, process in self.processes():
+                with contextlib.suppress(psutil.Error):
+                    memory = process.memory_full_info()
+                    now[kind][name] = now[kind].get(name, 0) + memory.uss / MIB
+                    together += memory.pss / MIB
+            for most, kind in ((self.servers, "server"), (self.kernels, "kernel")):
+                for name, uss in now[kind].items():
                     most[name] = max(most.get(name, 0), uss)
+            self.hub = max(self.hub, now["hub"].get("root", 0))
+            self.together = max(self.together, together)
             self.machine = max(self.machine, psutil.virtual_memory().percent)
 
+    def cpu(self, whose):
+        """The CPU seconds of an account, or of the hub and its proxy ("root"), up to now."""
+        seconds = 0.0
+        for kind, name, process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                if name == whose:
+                    times = process.cpu_times()
+                    seconds += times.user + times.system
+                    # The hub buries students' servers, whose time is not its own.
+                    if kind != "hub":
+                        seconds += times.children_user + times.children_system
+        return seconds
 
-def one_student(school, name, notebook, barrier):
-    """What one student does; return {what: seconds}."""
-    import nbformat
 
-    from tests.tutorial.classroom import THREE
-    from tests.tutorial.classroom import notebook as answered
-
-    seconds = {}
+def one_student(school, name, notebook, barrier, watch):
+    """What one student does; return {what: (CPU seconds, seconds on the clock)}."""
+    taken = {}
 
     def timed(what, do):
-        start = time.monotonic()
+        start, cpu = time.monotonic(), watch.cpu(name)
         result = do()
-        seconds[what] = time.monotonic() - start
+        taken[what] = (watch.cpu(name) - cpu, time.monotonic() - start)
         return result
 
     barrier.wait()
@@ -120,53 +143,82 @@ def one_student(school, name, notebook, barrier):
     timed("start the server", person.start)
     timed("fetch", lambda: person.assignments("fetch"))
     timed("run the notebook", lambda: run_notebook(person, notebook))
-    person.save(nbformat.writes(answered(**THREE)))
-    timed("hand in", lambda: person.assignments("submit"))
-    return seconds
+    person.save(semester.three_answers())
+    done = timed("hand in", lambda: person.assignments("submit"))
+    assert done["success"], done
+    return taken
 
 
-def wave(school, names, notebook):
-    """All these students at once; return ([seconds of each], Memory)."""
-    ids = {}
-    for name in names:
-        ids[int(school.machine.run(f"id -u {name}").stdout)] = name
-    memory, barrier = Memory(ids), threading.Barrier(len(names))
-    memory.start()
+class Wave(NamedTuple):
+    """Students at once: what each took, what was watched, and the hub's CPU seconds for each."""
+
+    taken: list[dict]
+    watch: Watch
+    hub: float
+
+    def mean(self, what):
+        """The mean over the students of the most memory ("servers", "kernels"), in MiB."""
+        values = getattr(self.watch, what).values()
+        return sum(values) / len(values)
+
+
+def wave(school, names, notebook) -> Wave:
+    """All these students at once."""
+    accounts = {int(school.machine.run(f"id -u {name}").stdout): name for name in names}
+    watch = Watch(accounts, psutil.Process(school.machine.started[0].pid))
+    barrier, before = threading.Barrier(len(names)), watch.cpu("root")
+    watch.start()
     with ThreadPoolExecutor(len(names)) as pool:
-        jobs = [pool.submit(one_student, school, name, notebook, barrier) for name in names]
-        seconds = [job.result() for job in jobs]
-    memory.end.set()
-    memory.join()
+        jobs = [pool.submit(one_student, school, n, notebook, barrier, watch) for n in names]
+        taken = [job.result() for job in jobs]
+    watch.end.set()
+    watch.join()
+    hub = (watch.cpu("root") - before) / len(names)
     for name in names:
         school.machine.run(f"pkill -9 -u {name}", check=False)
-    return seconds, memory
+    return Wave(taken, watch, hub)
 
 
-def mean(values):
-    values = list(values)
-    return sum(values) / max(1, len(values))
-
-
-def say(count, seconds, memory):
-    """Print a line of what was measured with `count` students at once."""
-    times = ", ".join(f"{what} {mean(s[what] for s in seconds):.1f} s" for what in seconds[0])
-    print(f"{count} at once: {times}")
-    server, kernel = mean(memory.servers.values()), mean(memory.kernels.values())
+def say(count, done: Wave):
+    """Print what was measured with `count` students at once."""
+    print(f"{count} at once, for each: CPU seconds (seconds on the clock)")
+    for what in done.taken[0]:
+        cpu, clock = (sum(t[what][i] for t in done.taken) / count for i in (0, 1))
+        print(f"    {what}: {cpu:.1f} ({clock:.1f})")
+    print(f"    the hub and its proxy, for all of it: {done.hub:.1f}")
+    server, kernel = (done.mean(what) for what in ("servers", "kernels"))
+    watch = done.watch
     print(
-        f"    most USS a student: {mean(memory.most.values()):.0f} MiB (server {server:.0f}, kernel"
-        f" {kernel:.0f}); the machine at {memory.machine:.0f} % of its memory",
-        flush=True,
+        f"  MiB: server {server:.0f}, kernel {kernel:.0f}, hub and proxy {watch.hub:.0f}; together"
     )
+    print(f"    {watch.together:.0f}, shared pages once; the machine at {watch.machine:.0f} %")
+    sys.stdout.flush()
 
 
-def extrapolate(memory, hub_mib):
-    """Print what 50, 300 and 1000 students need, from what one takes."""
-    server, kernel = mean(memory.servers.values()), mean(memory.kernels.values())
-    print("\nstudents   all at work   a third at work, the others reading")
+def extrapolate(waves: dict[int, Wave]):
+    """Print what 50, 300 and 1000 students need, from what one of the largest wave takes."""
+    least, most = min(waves), max(waves)
+    server, kernel = (waves[most].mean(what) for what in ("servers", "kernels"))
+    print(f"\none student: {server + kernel:.0f} MiB, server and kernel at their most")
+    if most > least:
+        grown = waves[most].watch.together - waves[least].watch.together
+        print(f"each more, from {least} to {most} at once: {grown / (most - least):.0f} MiB of PSS")
+    print("students   all at work   a third at work, the others reading")
     for count in (50, 300, 1000):
-        everybody = (hub_mib + count * (server + kernel)) / 1024
-        some = (hub_mib + count * server + count * AT_WORK * kernel) / 1024
+        hub = waves[most].watch.hub
+        everybody = (hub + count * (server + kernel)) / 1024
+        some = (hub + count * server + count * AT_WORK * kernel) / 1024
         print(f"{count:8d}   {everybody:7.0f} GiB   {some:7.0f} GiB")
+
+
+def fits(count, waves: dict[int, Wave]):
+    """Whether so many at once would stay below 80 % of this machine's memory."""
+    if not waves:
+        return True
+    largest = waves[max(waves)]
+    each = (largest.mean("servers") + largest.mean("kernels")) * MIB
+    memory = psutil.virtual_memory()
+    return memory.total - memory.available + count * each < 0.8 * memory.total
 
 
 def main():
@@ -177,27 +229,23 @@ def main():
     parser.add_argument("--notebook", default="06_training_on_mnist.ipynb")
     arguments = parser.parse_args()
 
-    import importlib
-
-    machines = importlib.import_module("tests.class.machine")
-    semester = importlib.import_module("tests.class.semester")
     if why := machines.problem():
         sys.exit(f"The load cannot be tested here: {why}.")
     notebook = next((ROOT / "notebooks").glob(arguments.notebook))
     most = max(arguments.at_once)
     semester.STUDENTS = tuple(f"student{i}" for i in range(most))
-    models = os.environ.get("LECTURE_SHARED_CACHE")
+    models, waves = os.environ.get("LECTURE_SHARED_CACHE"), {}
     with tempfile.TemporaryDirectory() as logs, machines.Machine() as machine:
         school = semester.set_up(machine, Path(logs) / "hub.log")
         if models:
             machine.run(f"mount --bind {models} /srv/lecture-11/models")
         for count in sorted(arguments.at_once):
-            seconds, memory = wave(school, semester.STUDENTS[:count], notebook)
-            say(count, seconds, memory)
-            if memory.machine > 80:
-                print("80 % of the memory is taken; no more at once.")
+            if not fits(count, waves):
+                print(f"{count} at once would take more than 80 % of the memory here.")
                 break
-        extrapolate(memory, hub_mib=200)
+            waves[count] = wave(school, semester.STUDENTS[:count], notebook)
+            say(count, waves[count])
+        extrapolate(waves)
 
 
 if __name__ == "__main__":
