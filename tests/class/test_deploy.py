@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import tomllib
+from types import SimpleNamespace
 
 import freeze
 import pytest
@@ -84,6 +85,39 @@ def test_every_file_that_the_page_names_is_there():
         folder = places.get(name.split("/")[0], ROOT)
         assert (folder / name).exists(), name
     assert len(named) >= 10 and len(BLOCKS) >= 6
+
+
+# ------------------------------------------------------------------------- the load test
+
+
+@pytest.fixture
+def load_test():
+    """The program, and a wave of one student: a server of 100 MiB, a kernel of 900."""
+    for name in ("psutil", "requests", "nbgrader"):
+        pytest.importorskip(name)
+    spec = importlib.util.spec_from_file_location("load_test", DEPLOY / "load_test.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    watch = SimpleNamespace(servers={"a": 100.0}, kernels={"a": 900.0}, hub=200.0, together=1300.0)
+    return module, {1: module.Wave([], watch, 0.0)}
+
+
+def test_no_wave_is_started_above_80_percent_of_the_memory(load_test, monkeypatch):
+    module, waves = load_test
+    memory = SimpleNamespace(total=10 * 2**30, available=9 * 2**30)
+    monkeypatch.setattr(module.psutil, "virtual_memory", lambda: memory)
+    # 8 GiB less the 1 that is taken, for students of 1000 MiB.
+    assert [module.fits(count, waves) for count in (1, 7, 8, 20)] == [True, True, False, False]
+
+
+def test_what_a_class_needs_is_the_hub_and_so_many_students(load_test, capsys):
+    module, waves = load_test
+    module.extrapolate(waves)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if "GiB" in line]
+    for students, everybody, _, third, _ in rows:
+        assert float(everybody) == round((200 + int(students) * 1000) / 1024)
+        assert float(third) == round((200 + int(students) * (100 + 300)) / 1024)
+    assert [int(row[0]) for row in rows] == [50, 300, 1000]
 
 
 # ------------------------------------------------------------------------- a term's versions
