@@ -63,7 +63,10 @@ def run_notebook(person, path: Path, patience=1800) -> float:
         request = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
         socket.send(json.dumps(request | {"channel": "shell", "buffers": []}))
         while True:
-            answer = json.loads(socket.recv())
+            answer = socket.recv()
+            if isinstance(answer, bytes):  # of a widget, with pixels behind it; no reply is
+                continue
+            answer = json.loads(answer)
             if answer["parent_header"].get("msg_id") != message:
                 continue
             if answer["msg_type"] == "execute_reply":

@@ -1,6 +1,8 @@
 """The files of deploy/: they load, they say what they are, a term's versions fit the project."""
 
+import contextlib
 import importlib.util
+import json
 import re
 import subprocess
 import tomllib
@@ -118,6 +120,43 @@ def test_what_a_class_needs_is_the_hub_and_so_many_students(load_test, capsys):
         assert float(everybody) == round((200 + int(students) * 1000) / 1024)
         assert float(third) == round((200 + int(students) * (100 + 300)) / 1024)
     assert [int(row[0]) for row in rows] == [50, 300, 1000]
+
+
+class Kernel:
+    """The socket of a kernel that answers each cell with what a widget sends, and a status."""
+
+    def __init__(self, *answers):
+        self.answers, self.waiting, self.codes = iter(answers), [], []
+
+    def send(self, text):
+        asked = json.loads(text)
+        self.codes.append(asked["content"]["code"])
+        status = {"msg_type": "execute_reply", "content": {"status": next(self.answers)}}
+        other = status | {"parent_header": {"msg_id": "another"}, "content": {"status": "error"}}
+        own = status | {"parent_header": {"msg_id": asked["header"]["msg_id"]}}
+        self.waiting = [b"\0\0\0\2pixels", json.dumps(other), json.dumps(own)]
+
+    def recv(self):
+        return self.waiting.pop(0)
+
+    def close(self):
+        pass
+
+
+def test_a_notebook_with_a_widget_runs_to_its_end_or_to_its_error(load_test, monkeypatch, tmp_path):
+    websocket, nbformat = map(pytest.importorskip, ("websocket", "nbformat"))
+    kernel = SimpleNamespace(json=lambda: {"id": "1"})
+    person = SimpleNamespace(hub="http://h", name="a", token="t", server=lambda *_: kernel)
+    new = nbformat.v4
+    book = new.new_notebook(cells=[new.new_code_cell("1"), new.new_markdown_cell("no")])
+    book.cells.append(new.new_code_cell("2"))
+    nbformat.write(book, tmp_path / "n.ipynb")
+    for answers, ends in ((["ok", "ok"], True), (["error"], False)):
+        socket = Kernel(*answers)
+        monkeypatch.setattr(websocket, "create_connection", lambda *_, s=socket, **__: s)
+        with contextlib.nullcontext() if ends else pytest.raises(RuntimeError, match="cell 0"):
+            load_test[0].run_notebook(person, tmp_path / "n.ipynb")
+        assert socket.codes == (["1", "2"] if ends else ["1"])
 
 
 # ------------------------------------------------------------------------- a term's versions
