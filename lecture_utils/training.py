@@ -40,8 +40,8 @@ class History:
 
     @property
     def loss(self) -> list[float]:
-        """The one loss, where there is only one."""
-        (only,) = self.losses.values()
+        """The one loss, where there is only one; nothing yet, if no epoch has ended."""
+        (only,) = self.losses.values() or [[]]
         return only
 
 

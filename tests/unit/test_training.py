@@ -482,6 +482,7 @@ def test_the_stop_button_returns_the_history_and_a_usable_model(kind, call, epoc
     history = fit(model, images, epochs=3, loss=stop_after(call))  # 5 steps an epoch
     assert history.interrupted
     assert [len(losses) for losses in history.losses.values()] == ([epochs] if epochs else [])
+    assert len(history.loss) == epochs
     said = capsys.readouterr().out
     assert f"Interrupted after {call - 1} of 15 steps. The model is usable as it is" in said
     assert not model.training and torch.isfinite(model.sample(5, seeded())).all()
