@@ -506,7 +506,7 @@ WRONG_ANSWERS = [
     WrongAnswer(
         "dae-noise-fixed",
         "dae",
-        "Does `noise` reach your corruption",
+        "Does `noise` reach the corruption",
         {"corrupt(x, noise, generator)": "corrupt(x, 0.9, generator)"},
     ),
     WrongAnswer(
