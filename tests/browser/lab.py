@@ -22,6 +22,8 @@ except ImportError:  # then the browser tests are skipped
 # no page may need the network
 LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on two cores
+# Without it JupyterLab asks which kernel a notebook wants.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
 READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
 
 

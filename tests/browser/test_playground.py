@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import itertools
 import re
 import statistics
 
@@ -671,20 +672,20 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll_the_page(address, visit):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
-@pytest.mark.parametrize(
-    ("size", "scheme"),
-    [
-        pytest.param(PHONE, "light", id="phone-light"),
-        pytest.param(LAPTOP, "dark", id="laptop-dark"),
-        pytest.param(PHONE, "dark", id="phone-dark", marks=pytest.mark.matrix),
-        pytest.param(LAPTOP, "light", id="laptop-light", marks=pytest.mark.matrix),
-    ],
-)
-@pytest.mark.parametrize(
-    "name",
-    [FIRST, "notebooks/05_kl_term.html", "notebooks/02_latent_variables.html"],
-    ids=["digits", "formula", "table"],
-)
+def screens():
+    """Each page on each screen in each scheme; `make test` has each of them at least once."""
+    pages = {"digits": FIRST}
+    pages |= {"formula": "notebooks/05_kl_term.html", "table": "notebooks/02_latent_variables.html"}
+    first = ("digits-phone-light", "formula-laptop-dark", "table-phone-dark")
+    for (kind, page), size, scheme in itertools.product(
+        pages.items(), ("phone", "laptop"), ("light", "dark")
+    ):
+        name = f"{kind}-{size}-{scheme}"
+        marks = [] if name in first else [pytest.mark.matrix]
+        yield pytest.param(page, PHONE if size == "phone" else LAPTOP, scheme, id=name, marks=marks)
+
+
+@pytest.mark.parametrize(("name", "size", "scheme"), list(screens()))
 def test_axe_finds_no_violation(address, visit, name, size, scheme):
     page = visit(address + name, viewport=size, color_scheme=scheme)
     page.wait_for_selector(".vae-playground-shell :is(canvas, img)")
@@ -731,7 +732,7 @@ def lab_page(browser, server):
     """JupyterLab with the playground's notebook run."""
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}},
+        metadata=lab.KERNEL,
     )
     nbformat.write(notebook, server.folder / NAME)
     with lab.jupyterlab_page(browser, server) as page:

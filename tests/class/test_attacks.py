@@ -101,6 +101,7 @@ def test_what_succeeds_without_a_sandbox_is_refused_in_it(lecturer, port, sandbo
     assert outside == dict.fromkeys(attacks.READERS, True), "an attack that is none"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", ["neighbours"])
 def test_the_grader_starts_that_sandbox(name, lecturer, port, sandboxed):
     attacked, honest, _ = judged(name, lecturer, port, "auto")
@@ -116,6 +117,7 @@ def test_harm_stays_in_the_sandbox_and_costs_no_honest_answer(name, lecturer, po
     assert most.get("memory", 0) <= sandbox.MEMORY
 
 
+@pytest.mark.matrix
 def test_nothing_is_left_of_a_sandbox(lecturer, port, sandboxed):
     answers = [("kl", attacks.cell("fork-bomb", lecturer, port))]
     with Submission(SETUP, answers, "auto", computing=2) as submission:
