@@ -15,7 +15,7 @@ once, all else with each of three seeds, and compared with another half of the i
 (The classifier whose features the Fréchet distance compares was trained on all training images,
 the held-out ones too: for each setting it is the same one.)
 Every run is recorded as soon as it is done; a second call does what is missing. It measures no
-times. About twenty minutes on one idle core.
+times. About an hour on one core.
 """
 
 import json

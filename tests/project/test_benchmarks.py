@@ -2,6 +2,7 @@
 interruption.
 """
 
+import json
 import math
 
 from lecture_utils import bounds, models
@@ -90,6 +91,18 @@ def test_the_record_of_the_previews_holds_the_ring_with_every_seed():
     for shares in runs.values():
         assert len(shares) == len(previews.SEEDS)
         assert all(len(each) == 8 and sum(each) <= 1 for each in shares)
+
+
+def test_the_record_of_the_previews_holds_every_setting_with_every_seed():
+    recorded = records.load(previews.NAME)
+    parts = {"mixture": previews.MIXTURES, "diffusion": previews.DIFFUSIONS, "GAN": previews.GANS}
+    for part, settings in parts.items():
+        assert recorded["runs"][part].keys() == settings.keys()
+        assert recorded["settings"][part] == json.loads(json.dumps(settings))
+    parts["frame"] = previews.FRAMES
+    for part, settings in parts.items():
+        for setting in settings:
+            assert len(recorded["runs"][part][setting]) == len(previews.SEEDS), (part, setting)
 
 
 def test_what_chooses_and_what_judges_are_other_images_than_those_trained_on(mnist):
