@@ -7,6 +7,7 @@ import base64
 import re
 
 import nbformat
+import pytest
 
 from tests.helpers import ROOT
 from tests.notebooks.reading import (
@@ -15,6 +16,7 @@ from tests.notebooks.reading import (
     NUMBERED,
     code_cells,
     figures,
+    minutes,
     prose,
     read,
     solutions,
@@ -157,6 +159,12 @@ def test_the_map_of_slides_names_sections_that_exist():
         }
         for section in sections.split("; "):
             assert section in headings, (links, section)
+
+
+@EVERY_NUMBERED
+def test_the_minutes_stated_are_those_that_counting_gives(path):
+    stated = int(re.search(r"(\d+) minutes", prose(path))[1])
+    assert stated == pytest.approx(minutes(read(path)), rel=0.15)
 
 
 def test_the_readmes_state_the_minutes_that_the_notebooks_state():
