@@ -565,8 +565,9 @@ def effects(
         axis.set(title=title, yticks=range(len(labels)), yticklabels=labels)
         if log:
             axis.set_xscale("symlog", linthresh=1, linscale=0.5)
-            axis.set_xticks([-100, -10, 0, 10, 100])
+            axis.set_xticks([-10, 0, 10, 100])
             axis.xaxis.set_major_formatter("{x:g}")
+            axis.margins(x=0.08)  # whole marks, also the farthest
     axes = np.atleast_1d(axes)
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
     figure.supxlabel("worse  \N{LEFTWARDS ARROW}  in units of what matters  "
@@ -579,11 +580,13 @@ def effect_maps(
     signs: dict[tuple[str, str], np.ndarray],
     rows: list[str],
     columns: list[str],
+    xlabel: str = "",
 ) -> plt.Figure:
     """Draw a grid of small maps of differences, in units of what matters, better positive.
 
     `maps` is {(row title, column title): effects [R, C]}, gaps as NaN; `signs` holds a text for
-    each cell, written into it; `rows` and `columns` label the cells' axes.
+    each cell, written into it; `rows` and `columns` label the cells' axes, `xlabel` says what
+    changes across.
     """
     down, across = (list(dict.fromkeys(key[i] for key in maps)) for i in (0, 1))
     size = (7, 0.6 + 1.45 * len(down))
@@ -601,10 +604,14 @@ def effect_maps(
         axis.grid(False)
         if i == 0:
             axis.set_title(measure, fontsize=10)
+        if i == len(down) - 1:
+            axis.set_xlabel(xlabel, fontsize=10)
         if j == 0:
             axis.set_ylabel(title, fontsize=10)
-    label = "in units of what matters"
-    figure.colorbar(image, ax=axes, shrink=0.6, label=label, extend="both")
+    label = ("worse  \N{LEFTWARDS ARROW}  in units of what matters  "
+             "\N{RIGHTWARDS ARROW}  better")  # fmt: skip
+    bar = figure.colorbar(image, ax=axes, extend="both")
+    bar.set_label(label, fontsize=9)
     return figure
 
 

@@ -199,7 +199,7 @@ def row_of(claim: Comparison) -> str:
     """Return what is compared with what, without the condition: "probe, than AE"."""
     measure = claim.measure.removesuffix(" expected").removesuffix(" corrupted")
     if claim.theirs is None:
-        return f"{measure}, than 0"
+        return f"{measure}, against 0"
     rival = claim.theirs.kind
     if measure.startswith("frechet"):
         ours, theirs = (_source(each) for each in (measure, claim.other))
