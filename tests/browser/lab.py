@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ except ImportError:  # then the browser tests are skipped
 # no page may need the network
 LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on two cores
+SLOW = 500  # milliseconds for the next picture of an explorer
 # Without it JupyterLab asks which kernel a notebook wants.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
 READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
@@ -103,14 +106,15 @@ def jupyterlab(folder: Path, scratch: Path, settings: dict):
 
 
 def _address(process, runtime, log):
-    """Return URL and token from the file that the server writes once it listens."""
+    """Return URL and token from the server's file, once it answers: it may write before it listens."""
     deadline = time.monotonic() + READY
     while time.monotonic() < deadline and process.poll() is None:
         for file in runtime.glob("jpserver-*.json"):
             try:
                 info = json.loads(file.read_text(encoding="utf-8"))
-            except json.JSONDecodeError:
-                continue  # half written
+                urllib.request.urlopen(f"{info['url']}api", timeout=READY).close()
+            except (json.JSONDecodeError, urllib.error.URLError):
+                continue  # half written, or not yet listening
             return info["url"], info["token"]
         time.sleep(0.1)
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')}")
@@ -209,17 +213,24 @@ class Notebook:
         control.focus()
         picture = explorer.locator("img.widget-image").first
         before = picture.evaluate("image => lecture.bytes(image)")
-        picture.evaluate("image => lecture.startWatch(image)")
-        self.page.keyboard.press(control.evaluate("control => lecture.arrow(control)"))
-        milliseconds = self.page.evaluate("lecture.milliseconds")
+        milliseconds = self._press(control, picture)
+        changed = before != picture.evaluate("image => lecture.bytes(image)")
+        if milliseconds > SLOW:  # once more, since another process may have held the processor
+            milliseconds = min(milliseconds, self._press(control, picture))
         return Move(
             name,
             reached,
             milliseconds,
-            before != picture.evaluate("image => lecture.bytes(image)"),
+            changed,
             control.evaluate("control => control === document.activeElement"),
             explorer.locator("img").count(),
         )
+
+    def _press(self, control, picture) -> float:
+        """Press an arrow key; return the milliseconds until the next picture is there."""
+        picture.evaluate("image => lecture.startWatch(image)")
+        self.page.keyboard.press(control.evaluate("control => lecture.arrow(control)"))
+        return self.page.evaluate("lecture.milliseconds")
 
     def _tab_to(self, control, presses=10):
         for _ in range(presses):

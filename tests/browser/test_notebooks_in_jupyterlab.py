@@ -151,7 +151,7 @@ def test_every_slider_is_reached_by_tab_and_an_arrow_key_changes_the_picture(nam
             if move
             != move._replace(reached=True, picture_changed=True, focus_kept=True, pictures=1)
         ] == []
-        assert [move for move in moves if move.milliseconds > 500] == []
+        assert [move for move in moves if move.milliseconds > lab.SLOW] == []
     assert reading.outputs_added_by_explorers == 0
 
 
