@@ -106,7 +106,7 @@ def jupyterlab(folder: Path, scratch: Path, settings: dict):
 
 
 def _address(process, runtime, log):
-    """Return URL and token from the server's file, once it answers: it may write before it listens."""
+    """Return URL and token from the server's file, once it answers: the file comes first."""
     deadline = time.monotonic() + READY
     while time.monotonic() < deadline and process.poll() is None:
         for file in runtime.glob("jpserver-*.json"):
