@@ -109,6 +109,7 @@ def test_faulty_models_of_other_styles_are_found_by_name(name):
     assert names & set(examine_other(build).faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
     "sizes",
@@ -297,6 +298,7 @@ def test_collapse_is_told_apart_from_a_detached_draw(mnist, images):
     assert "price" in seen[6] and "detached" in seen[14]
 
 
+@pytest.mark.slow
 def test_the_emergency_room_is_anonymous_and_reproducible(images):
     answers = []
     for seed in range(12):
@@ -391,6 +393,7 @@ def binary(mnist):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("n_samples", "n_images"), [(1, 270), (3, 270), (1, 1000)])
 def test_several_codes_an_image(layout, n_samples, n_images, binary):
@@ -418,6 +421,7 @@ def test_several_codes_an_image(layout, n_samples, n_images, binary):
     assert evaluation.noise == pytest.approx(1, abs=4 / (2 * n_images * n_samples * 5) ** 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_healthy_and_faulty_losses_of_three_codes_an_image(layout, binary):
     model, _ = plain()
