@@ -45,6 +45,10 @@ DIGIT_COLORS = [
     "#507D00",
     "#C0392B",
 ]
+# The axis of a difference, in `effects` and `effect_maps`.
+WORSE_OR_BETTER = (
+    "worse  \N{LEFTWARDS ARROW}  in units of what matters  \N{RIGHTWARDS ARROW}  better"
+)
 STYLE = {
     "figure.dpi": 100,
     "savefig.dpi": 100,
@@ -570,8 +574,7 @@ def effects(
             axis.margins(x=0.08)  # whole marks, also the farthest
     axes = np.atleast_1d(axes)
     axes[0].set_ylim(len(labels) - 0.5, -0.5)
-    figure.supxlabel("worse  \N{LEFTWARDS ARROW}  in units of what matters  "
-                     "\N{RIGHTWARDS ARROW}  better", fontsize=11)  # fmt: skip
+    figure.supxlabel(WORSE_OR_BETTER, fontsize=11)
     return figure
 
 
@@ -608,10 +611,8 @@ def effect_maps(
             axis.set_xlabel(xlabel, fontsize=10)
         if j == 0:
             axis.set_ylabel(title, fontsize=10)
-    label = ("worse  \N{LEFTWARDS ARROW}  in units of what matters  "
-             "\N{RIGHTWARDS ARROW}  better")  # fmt: skip
     bar = figure.colorbar(image, ax=axes, extend="both")
-    bar.set_label(label, fontsize=9)
+    bar.set_label(WORSE_OR_BETTER, fontsize=9)
     return figure
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import nbformat
+
 try:
     from playwright.sync_api import sync_playwright
 except ImportError:  # then the browser tests are skipped
@@ -25,8 +27,6 @@ except ImportError:  # then the browser tests are skipped
 LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on two cores
 SLOW = 500  # milliseconds for the next picture of an explorer
-# Without it JupyterLab asks which kernel a notebook wants.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
 READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
 
 
@@ -149,6 +149,14 @@ def jupyterlab_page(browser, server: Server):
         yield page
     finally:
         page.close()
+
+
+def write_notebook(path: Path, sources: list[str]):
+    """Write a notebook of these code cells, with a kernel: else JupyterLab asks for one."""
+    kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+    nbformat.write(book, path)
 
 
 class Notebook:

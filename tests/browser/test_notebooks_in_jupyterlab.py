@@ -61,9 +61,7 @@ def reading(readings, browser, server, name):
     if name not in readings:
         stop_at = TRAINING_CELL if name in (TRAINING, SMALL) else None
         if name == SMALL:
-            code = [nbformat.v4.new_code_cell(source) for source in SMALL_CELLS]
-            book = nbformat.v4.new_notebook(cells=code, metadata=lab.KERNEL)
-            nbformat.write(book, server.folder / name)
+            lab.write_notebook(server.folder / name, SMALL_CELLS)
         try:
             with lab.jupyterlab_page(browser, server) as page:
                 readings[name] = lab.read(page, name, run=name != RELEASE, stop_at=stop_at)

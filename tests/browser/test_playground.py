@@ -677,12 +677,11 @@ def screens():
     pages = {"digits": FIRST}
     pages |= {"formula": "notebooks/05_kl_term.html", "table": "notebooks/02_latent_variables.html"}
     first = ("digits-phone-light", "formula-laptop-dark", "table-phone-dark")
-    for (kind, page), size, scheme in itertools.product(
-        pages.items(), ("phone", "laptop"), ("light", "dark")
-    ):
+    sizes = {"phone": PHONE, "laptop": LAPTOP}
+    for kind, size, scheme in itertools.product(pages, sizes, ("light", "dark")):
         name = f"{kind}-{size}-{scheme}"
         marks = [] if name in first else [pytest.mark.matrix]
-        yield pytest.param(page, PHONE if size == "phone" else LAPTOP, scheme, id=name, marks=marks)
+        yield pytest.param(pages[kind], sizes[size], scheme, id=name, marks=marks)
 
 
 @pytest.mark.parametrize(("name", "size", "scheme"), list(screens()))
@@ -730,11 +729,7 @@ widget""",
 @pytest.fixture(scope="module")
 def lab_page(browser, server):
     """JupyterLab with the playground's notebook run."""
-    notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in CELLS],
-        metadata=lab.KERNEL,
-    )
-    nbformat.write(notebook, server.folder / NAME)
+    lab.write_notebook(server.folder / NAME, CELLS)
     with lab.jupyterlab_page(browser, server) as page:
         page.notebook = lab.Notebook(page, NAME)
         page.notebook.run_all(120)

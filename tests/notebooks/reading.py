@@ -49,21 +49,25 @@ def solutions(notebook):
     ]
 
 
-def minutes(notebook):
+def stated_minutes(path):
+    """How long the notebook says that it takes."""
+    return int(re.search(r"(\d+) minutes", prose(path))[1])
+
+
+def minutes(path):
     """How long a notebook takes, by counting; notebooks/README.md states the rates.
 
     200 words a minute, ten lines of code that are not folded, two formulas or figures, and a minute
     for each question and each solution.
     """
-    words = lines = formulas = figures = questions = 0
-    for cell in notebook.cells:
+    words = lines = formulas = questions = 0
+    for cell in read(path).cells:
         if cell.cell_type == "code":
             folded = "hide-input" in cell.metadata.get("tags", [])
             lines += 0 if folded else sum(bool(line.strip()) for line in cell.source.splitlines())
-            figures += sum("image/png" in output.get("data", {}) for output in cell.outputs)
             continue
         formulas += cell.source.count("$$") // 2
         text = re.sub(r"\$\$.*?\$\$|```.*?```", "", cell.source, flags=re.DOTALL)
         words += len(re.sub(r"\$[^$]*\$", "x", text).split())
         questions += len(re.findall(r"\*\*(?:Predict|Your turn)|<details>", text))
-    return words / 200 + lines / 10 + (formulas + figures) / 2 + questions
+    return words / 200 + lines / 10 + (formulas + len(figures(path))) / 2 + questions

@@ -20,6 +20,7 @@ from tests.notebooks.reading import (
     prose,
     read,
     solutions,
+    stated_minutes,
 )
 
 
@@ -163,8 +164,7 @@ def test_the_map_of_slides_names_sections_that_exist():
 
 @EVERY_NUMBERED
 def test_the_minutes_stated_are_those_that_counting_gives(path):
-    stated = int(re.search(r"(\d+) minutes", prose(path))[1])
-    assert stated == pytest.approx(minutes(read(path)), rel=0.15)
+    assert stated_minutes(path) == pytest.approx(minutes(path), rel=0.15)
 
 
 def test_the_readmes_state_the_minutes_that_the_notebooks_state():
@@ -172,7 +172,7 @@ def test_the_readmes_state_the_minutes_that_the_notebooks_state():
         (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "notebooks/README.md")
     )
     for path in NUMBERED:
-        stated = re.search(r"(\d+) minutes", prose(path))[1]
+        stated = str(stated_minutes(path))
         assert (
             re.search(rf"^\| {path.stem[:2]} \|.*\| (\d+) \|$", readme, re.MULTILINE)[1] == stated
         ), path.stem
