@@ -92,14 +92,18 @@ async function use(page) {
 
 /** In JupyterLab: run the code cell of the page that `make lab` opens, and use what it shows. */
 async function useInJupyterLab(page) {
-  // Before the layout is restored, cells come and go.
-  await page.waitForFunction(() => window.jupyterapp?.started, { timeout: 60_000 });
-  await page.evaluate(() => window.jupyterapp.restored.then(() => null));
-  await page.waitForSelector(".jp-CodeCell .cm-content", { timeout: 60_000 });
+  // Before the notebook is restored and its kernel connected, cells come and go, and so do keys.
   await page.waitForFunction(
-    () => document.querySelector(".jp-Notebook-ExecutionIndicator")?.dataset.status === "idle",
+    () => {
+      const shown = window.jupyterapp?.shell.currentWidget,
+        kernel = shown?.sessionContext?.session?.kernel;
+      return Boolean(
+        shown?.isVisible && shown.context.isReady && kernel?.connectionStatus === "connected",
+      );
+    },
     { timeout: 60_000 },
   );
+  await page.waitForSelector(".jp-Spinner", { hidden: true, timeout: 60_000 });
   await page.click(".jp-CodeCell .cm-content");
   await page.keyboard.down("Shift");
   await page.keyboard.press("Enter");
