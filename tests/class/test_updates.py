@@ -1,4 +1,4 @@
-"""The series by nbgitpuller: a click updates a student's clone, and nothing of the student is lost."""
+"""The series by nbgitpuller: a click updates a clone, and nothing of the student's is lost."""
 
 import re
 import shutil
