@@ -12,6 +12,9 @@ BATCH = 62  # no size of a layer: a division by it is then told apart
 PASSES = 64  # runs over which a KL that is itself estimated from draws is averaged
 # values of epsilon that are looked at: the variance then has a standard error of one per cent
 DRAWS = 20_000
+# Where the planted numbers start: not where a run of the loss does (`Probe.run`), or its epsilon
+# would be the planted mu, and a KL that is estimated from a draw would have another slope.
+PLANTED = 10**6
 STRESS = 1e4  # how much larger than usual the numbers are that show where an output ends
 
 
@@ -35,7 +38,7 @@ class Dose(NamedTuple):
 def random_plant(trace: Trace, positive: bool, seed: int = 0):
     """Return values of mu and the second number, of the shapes that the encoder returns, that no
     encoder would return."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(PLANTED + seed)
     mu = 1.2 * torch.randn(trace.mu.shape, generator=generator)
     u = torch.rand(trace.second.shape, generator=generator)
     second = 0.3 + 1.7 * u if positive else -1.5 + 2.7 * u
@@ -50,7 +53,8 @@ def planted_outputs(trace: Trace, limits: str, seed: int):
     values may be refused."""
     contained = limits or ("tanh" if trace.output.abs().max() < 1 else "")
     low, high = {"unit": (0.05, 0.95), "tanh": (-0.95, 0.95)}.get(contained, (-3.0, 3.0))
-    u = torch.rand(trace.output.shape, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(PLANTED + seed)
+    u = torch.rand(trace.output.shape, generator=generator)
     return (low + (high - low) * u).to(trace.output.device, trace.output.dtype).requires_grad_()
 
 

@@ -151,6 +151,26 @@ def test_the_dose_is_the_beta(beta, images):
     assert checkup.examine(model, x, loss, beta=beta).faults == []
 
 
+class HalfEstimated(clinic.Patient):
+    """The draw has no sigma, and half of the KL is estimated by it: z^2 for mu^2."""
+
+    def loss(self, x, generator=None):
+        mu, logvar = self.encode(x)
+        z = mu + torch.randn(mu.shape, generator=generator)
+        kl = 0.5 * (z.square() + logvar.exp() - 1 - logvar).sum(-1)
+        return self.error(self.decode(z), x) + kl
+
+
+def test_the_loss_does_not_draw_the_numbers_that_are_planted_for_mu(images):
+    """Where epsilon is the planted mu / 1.2, z is 1.83 mu: the KL would seem to weigh as much."""
+    patient = HalfEstimated(latent_dim=10, hidden=(100,)).eval()
+    x = data.binarize(images, torch.Generator().manual_seed(0))
+    report = checkup.examine(patient, x, patient.loss)
+    assert "constant-spread" in report.names and "beta" not in report.names
+    assert report.measured["dose"].estimated
+    assert abs(report.measured["doses"]["mu"] - 1) < 0.03
+
+
 @pytest.mark.parametrize("variance", [0.05, 0.5, 2.0])
 def test_the_variance_of_a_gaussian_is_read_from_its_error(variance, images):
     model, _ = plain()
