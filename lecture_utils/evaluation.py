@@ -84,6 +84,8 @@ def codes_of(model, x: torch.Tensor) -> torch.Tensor:
 def posterior_samples(model, x: torch.Tensor, seed: int = 0) -> torch.Tensor:
     """Return one z ~ q(z|x) per image, [N, D] -> [N, J] on the CPU: the aggregate posterior q(z).
 
+    `seed` fixes epsilon. What is drawn for these z later, such as a diffusion's noise, needs
+    another seed: with this one it is the same epsilon, number for number.
     Raises TypeError for a model without q(z|x).
     """
     parts = [
