@@ -68,6 +68,7 @@ def pytest_collection_modifyitems(items):
     return result
 
 
+@pytest.hookimpl(optionalhook=True)  # the tests run without xdist, too
 def pytest_xdist_make_scheduler(config, log):
     """Hand the tests out by `share_of_a_worker`, where `--dist loadscope` asks for shares."""
     if config.getoption("dist") != "loadscope":
