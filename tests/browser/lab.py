@@ -25,7 +25,7 @@ except ImportError:  # then the browser tests are skipped
 
 # no page may need the network
 LOOPBACK_ONLY = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-RUN = 240  # seconds for all cells of a notebook; none takes half of it alone on two cores
+RUN = 600  # seconds for all cells; the longest, 09, computes for 200 of them on one quiet core
 SLOW = 500  # milliseconds for the next picture of an explorer
 READY = 60  # seconds for the server, and for a page with its kernel, to come up on a busy machine
 
