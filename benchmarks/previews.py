@@ -10,12 +10,15 @@ were written down before any of these runs. A few settings take longer than the 
 (`TOO_LONG`): they are here to say what its limit costs. The form of the networks, their batches and
 the diffusion model's learning rate of 0.004 are older, from pilots that nobody wrote down.
 
-The last part counts which clusters of a ring a GAN and a diffusion model find. The VAE is trained
-once, all else with each of three seeds, and compared with another half of the images each time.
+Two parts are not for choosing. One counts at which clusters of a ring the draws of a GAN and of a
+diffusion model lie, and whether they leave the gaps between them free. The other repeats the chosen
+mixture and the chosen network on the codes of two other VAEs (`VAES`). In all else there is one
+VAE; the rest is trained with each of three seeds, the GANs with ten, and compared with another half
+of the images each time.
 (The classifier whose features the Fréchet distance compares was trained on all training images,
 the held-out ones too: for each setting it is the same one.)
 Every run is recorded as soon as it is done; a second call does what is missing. It measures no
-times. About an hour on one core.
+times. About an hour and a half on one core.
 """
 
 import json
@@ -28,6 +31,7 @@ from lecture_utils import (
     gan,
     models,
     objectives,
+    previews,
     toy_data,
     training,
 )
@@ -37,7 +41,7 @@ import torch
 from sklearn.mixture import GaussianMixture
 
 NAME = "previews"
-SEEDS = range(3)
+SEEDS = {"ring": 3, "frame": 10, "mixture": 3, "diffusion": 3, "GAN": 10}
 MIXTURES = {"1 component": {"n_components": 1}}
 MIXTURES |= {f"{k} components": {"n_components": k} for k in (20, 50, 100)}
 DIFFUSIONS = {
@@ -54,13 +58,29 @@ GANS = {
 }
 FRAMES = ("real images", "real codes", "N(0, I)")
 TOO_LONG = ["100 components", "10000 steps", "10000 steps, twice as wide"]
-RING_RATES, RING_FIT = ((1e-3, 1e-3), (1e-3, 4e-3)), {"batch_size": 128, "epochs": 4}
+# On the ring, 4 epochs are 800 batches, and 20 are 4000.
+RINGS = {
+    f"GAN, D {rates[0]:g}, g {rates[1]:g}, {200 * epochs} steps": ("GAN", rates, epochs)
+    for epochs in (4, 20)
+    for rates in ((1e-3, 1e-3), (1e-3, 4e-3))
+} | {f"diffusion, {steps} steps": ("diffusion", steps) for steps in (800, 4000)}
+VAES = (1, 2)  # the seeds of two VAEs more; that of the one VAE is 0
 N, N_CODES, N_CHAIN = 5000, 2000, 500  # images in a set, codes in a mean of nats, of those by chain
 QUIET = {"device": "cpu", "progress": False}
 
 
 def seeded(seed):
     return torch.Generator().manual_seed(seed)
+
+
+def other_noise(seed):
+    """The generator of what is measured on codes that were drawn with `seed` itself.
+
+    With `seeded(seed)` the noise of a bound would be, number for number, the noise that is in the
+    codes already: a denoiser sees the one and guesses the other. That was worth half a nat. (The
+    training of a network used this generator, for other codes: measured, no difference.)
+    """
+    return training.generators(seed, torch.device("cpu"))[2]
 
 
 class Real:
@@ -76,9 +96,9 @@ class Real:
 class Data:
     """The images to train on, and for each seed those that choose and those that judge."""
 
-    def __init__(self):
+    def __init__(self, vae=0):
         self.mnist = data.load_mnist()
-        self.trained = None
+        self.vae, self.trained = vae, None
         rows = torch.randperm(60_000, generator=seeded(0))
         self.held_out, self.kept = rows[:10_000], self.mnist.train_images[rows[10_000:]]
 
@@ -92,18 +112,18 @@ class Data:
         }
 
     def latent(self):
-        """The one VAE with its codes."""
+        """The VAE with its codes."""
         if self.trained is None:
-            self.trained = LatentModels(self.kept)
+            self.trained = LatentModels(self.kept, self.vae)
         return self.trained
 
 
 class LatentModels:
     """A VAE trained on images [N, 784], its normalised codes, and what is fitted to them."""
 
-    def __init__(self, images):
-        vae = training.initialise(models.VAE(latent_dim=20), images)
-        self.vae, _ = training.trained(vae, images, **QUIET)
+    def __init__(self, images, seed):
+        vae = training.initialise(models.VAE(latent_dim=20, seed=seed), images)
+        self.vae, _ = training.trained(vae, images, seed=seed, **QUIET)
         with torch.no_grad():
             pixels = seeded(0)
             parts = [self.vae.encode(data.binarize(part, pixels)) for part in images.split(5000)]
@@ -185,7 +205,7 @@ def mixture(every, seed, options):
     def measure(real):
         codes = latent.codes(real, seed)[:N_CODES]
         log_p = model.log_density(codes, torch.zeros(len(codes), dtype=torch.int64))
-        lost = diffusion.lost_by_the_chain(model, codes[:N_CHAIN], seeded(seed))
+        lost = diffusion.lost_by_the_chain(model, codes[:N_CHAIN], other_noise(seed))
         gain = estimate(log_p - latent.by_normal(codes), "gain")
         return gain | estimate(lost, "lost by the chain") | judged(images, real)
 
@@ -200,7 +220,7 @@ def learned(every, seed, options):
 
     def measure(real):
         codes = latent.codes(real, seed)[:N_CODES]
-        bound = -diffusion.diffusion_bound_terms(model, codes, seeded(seed)).sum(dim=0)
+        bound = -diffusion.diffusion_bound_terms(model, codes, other_noise(seed)).sum(dim=0)
         return estimate(bound - latent.by_normal(codes), "gain") | judged(images, real)
 
     return on_both(every.real(seed), measure)
@@ -215,23 +235,28 @@ def adversarial(every, seed, options):
     return on_both(every.real(seed), lambda real: judged(images, real))
 
 
-def ring_gan(points, seed, rates):
-    """The share of a GAN's draws at each of the eight clusters."""
+def ring(points, seed, options):
+    """The share of a model's draws at each of the eight clusters, and their contrast."""
+    kind, *rest = options
+    drawn = {"GAN": ring_gan, "diffusion": ring_diffusion}[kind](points, seed, *rest)
+    shares = [round(share, 4) for share in toy_data.ring_shares(drawn).tolist()]
+    return {"shares": shares, "contrast": round(toy_data.ring_contrast(drawn), 4)}
+
+
+def ring_gan(points, seed, rates, epochs):
+    """Draws of a GAN that was trained on the ring, [N, 2]."""
     pair = gan.new_ring_gan(seed)
-    gan.fit_gan(pair, points, seed=seed, learning_rates=rates, **RING_FIT, **QUIET)
-    return ring_shares(pair.generator.sample(N, seeded(0)))
+    fit = {"learning_rates": rates, "epochs": epochs, "batch_size": 128}
+    gan.fit_gan(pair, points, seed=seed, **fit, **QUIET)
+    return pair.generator.sample(N, seeded(0))
 
 
-def ring_diffusion(points, seed):
-    """The share of a diffusion model's draws at each of the eight clusters."""
+def ring_diffusion(points, seed, steps):
+    """Draws of a diffusion model that was trained on the ring, [N, 2]."""
     model = diffusion.Denoiser(latent_dim=2, hidden=64, seed=seed)
     narrow = torch.full_like(points, -30.0)  # the points themselves are the codes
-    diffusion.fit_diffusion(model, points, narrow, steps=800, seed=seed, **QUIET)
-    return ring_shares(model.sample(N, seeded(0)))
-
-
-def ring_shares(points):
-    return [round(share, 4) for share in toy_data.ring_shares(points).tolist()]
+    diffusion.fit_diffusion(model, points, narrow, steps=steps, seed=seed, **QUIET)
+    return model.sample(N, seeded(0))
 
 
 class Record:
@@ -252,29 +277,35 @@ class Record:
         print(part, setting, seed, json.dumps(results[-1]), flush=True)
         settings = {"images in a set": N, "codes": N_CODES, "codes by the chain": N_CHAIN}
         settings |= {"mixture": MIXTURES, "diffusion": DIFFUSIONS, "GAN": GANS}
-        settings |= {"too long for the notebook": TOO_LONG}
+        settings |= {"too long for the notebook": TOO_LONG, "other VAEs": VAES}
         records.save(NAME, {"settings": settings, "runs": self.runs})
 
 
 def main():
     record, every = Record(), Data()
     points = toy_data.draw_ring(25_600, seeded(0))
-    for seed in SEEDS:
-        for rates in RING_RATES:
-            setting = f"GAN, D {rates[0]:g}, g {rates[1]:g}"
-            record.add("ring", setting, seed, ring_gan, points, seed, rates)
-        record.add("ring", "diffusion", seed, ring_diffusion, points, seed)
-    parts = {"mixture": (MIXTURES, mixture), "diffusion": (DIFFUSIONS, learned)}
-    parts["GAN"] = GANS, adversarial
-    for seed in SEEDS:
+    for seed in range(SEEDS["ring"]):
+        for setting, options in RINGS.items():
+            record.add("ring", setting, seed, ring, points, seed, options)
+    for seed in range(SEEDS["frame"]):
         for name in FRAMES:
             record.add("frame", name, seed, frame, every, seed, name)
+    parts = {"mixture": (MIXTURES, mixture), "diffusion": (DIFFUSIONS, learned)}
+    parts["GAN"] = GANS, adversarial
     for late in (False, True):
-        for seed in SEEDS:
-            for part, (settings, measure) in parts.items():
+        for part, (settings, measure) in parts.items():
+            for seed in range(SEEDS[part]):
                 for name, options in settings.items():
                     if (name in TOO_LONG) == late:
                         record.add(part, name, seed, measure, every, seed, options)
+    chosen = {part: previews.Record().chosen(part) for part in ("mixture", "diffusion")}
+    for number in VAES:
+        other = Data(vae=number)
+        for part, row in chosen.items():
+            settings, measure = parts[part]
+            for seed in range(SEEDS[part]):
+                options = settings[row.setting]
+                record.add(f"VAE {number}", row.setting, seed, measure, other, seed, options)
 
 
 if __name__ == "__main__":

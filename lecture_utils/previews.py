@@ -1,8 +1,8 @@
 """The record of notebook 09's small models: the settings and verdicts that are taken from it.
 
 ``benchmarks/previews.py`` makes the record and says how. The rule of the verdicts is that of
-notebook 07 (`verdicts`), over three seeds: they were paired, because each seed has its own half of
-the real images for all models.
+notebook 07 (`verdicts`), over the seeds that both rows have: they were paired, because each seed
+has its own half of the real images for all models.
 """
 
 import math
@@ -49,6 +49,11 @@ class Record:
         Raises KeyError for what was not recorded.
         """
         return np.array([run[images][measure] for run in self._runs[row.part][row.setting]])
+
+    def ring(self) -> dict[str, list[dict]]:
+        """Return {setting: [one dictionary a seed]} of the models of a ring of eight clusters:
+        "shares" are `toy_data.ring_shares` of their draws, "contrast" is `ring_contrast`."""
+        return self._runs["ring"]
 
     def rows(self, part: str) -> list[Row]:
         """Return the recorded rows of a part: one for each setting."""

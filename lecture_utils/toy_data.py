@@ -90,3 +90,12 @@ def ring_shares(points: torch.Tensor) -> torch.Tensor:
     apart = torch.cdist(points.cpu(), ring_centres())
     at_home = apart.amin(dim=1) < 3 * RING_SIGMA
     return torch.bincount(apart.argmin(dim=1)[at_home], minlength=RING_MODES) / len(points)
+
+
+def ring_contrast(points: torch.Tensor) -> float:
+    """Return the mean of cos(8 angle) over points [N, 2]: how clearly the gaps are there.
+
+    About exp(-0.16) = 0.85 for the ring, 0 for a plain circle, 1 if all points lie on the eight
+    rays through the centres. It sees gaps, not losses: one cluster alone has that of all eight.
+    """
+    return (RING_MODES * torch.atan2(points[:, 1], points[:, 0])).cos().mean().item()

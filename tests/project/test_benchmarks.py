@@ -6,6 +6,7 @@ import json
 import math
 
 from lecture_utils import bounds, models
+from lecture_utils.previews import Record
 
 import goals
 import previews
@@ -87,10 +88,21 @@ def test_the_curve_and_the_cost_are_recorded(record):
 
 def test_the_record_of_the_previews_holds_the_ring_with_every_seed():
     runs = records.load(previews.NAME)["runs"]["ring"]
-    assert len(runs) == len(previews.RING_RATES) + 1
-    for shares in runs.values():
-        assert len(shares) == len(previews.SEEDS)
-        assert all(len(each) == 8 and sum(each) <= 1 for each in shares)
+    assert runs.keys() == previews.RINGS.keys()
+    for each in runs.values():
+        assert len(each) == previews.SEEDS["ring"]
+        assert all(len(run["shares"]) == 8 and sum(run["shares"]) <= 1 for run in each)
+        assert all(-1 <= run["contrast"] <= 1 for run in each)
+
+
+def test_the_record_of_the_previews_holds_the_chosen_models_of_every_vae():
+    recorded = records.load(previews.NAME)
+    chosen = {part: Record().chosen(part).setting for part in ("mixture", "diffusion")}
+    for number in previews.VAES:
+        runs = recorded["runs"][f"VAE {number}"]
+        assert {part: len(runs[setting]) for part, setting in chosen.items()} == {
+            part: previews.SEEDS[part] for part in chosen
+        }
 
 
 def test_the_record_of_the_previews_holds_every_setting_with_every_seed():
@@ -102,7 +114,7 @@ def test_the_record_of_the_previews_holds_every_setting_with_every_seed():
     parts["frame"] = previews.FRAMES
     for part, settings in parts.items():
         for setting in settings:
-            assert len(recorded["runs"][part][setting]) == len(previews.SEEDS), (part, setting)
+            assert len(recorded["runs"][part][setting]) == previews.SEEDS[part], (part, setting)
 
 
 def test_what_chooses_and_what_judges_are_other_images_than_those_trained_on(mnist):
@@ -115,6 +127,16 @@ def test_what_chooses_and_what_judges_are_other_images_than_those_trained_on(mni
     held_out = every.mnist.train_images[every.held_out][rows]
     assert torch.equal(held_out / 255, real["held out"].images)
     assert sum(row.tobytes() in kept for row in held_out.numpy()) < 10  # MNIST repeats none
+
+
+def test_the_noise_of_a_bound_is_not_the_noise_in_the_codes():
+    """A denoiser that sees in the codes what it has to guess looks better than it is."""
+    n = 2000 * 20
+    in_the_codes = torch.randn(n, generator=previews.seeded(0))
+    of_the_bound = torch.randn(n, generator=previews.other_noise(0))
+    assert torch.isin(of_the_bound, in_the_codes).float().mean() < 0.01
+    assert abs((in_the_codes * of_the_bound).mean()) < 4 / math.sqrt(n)
+    assert torch.equal(of_the_bound, torch.randn(n, generator=previews.other_noise(0)))
 
 
 @pytest.fixture

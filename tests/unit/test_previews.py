@@ -3,7 +3,7 @@
 import math
 
 from lecture_utils import previews
-from lecture_utils.previews import FRECHET, GAIN, Claim, Record, Row
+from lecture_utils.previews import FRECHET, GAIN, GREY, TORN, Claim, Record, Row
 
 import pytest
 from scipy import stats
@@ -65,3 +65,97 @@ def test_one_seed_is_no_verdict():
     record = Record({"runs": {"mixture": one}, "settings": {"too long for the notebook": []}})
     (judged,) = previews.answer(record, [Claim(GAIN, Row("mixture", "a"), Row("mixture", "b"))])
     assert judged.outcome == "missing" and judged.effect.mean == -4
+
+
+# What notebook 09 says of the record in words: here it is held to the numbers.
+
+REAL, CODES, PRIOR = (Row("frame", name) for name in ("real images", "real codes", "N(0, I)"))
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return Record()
+
+
+def outcomes(record, *claims):
+    return [judged.outcome for judged in previews.answer(record, [Claim(*c) for c in claims])]
+
+
+def test_09_on_the_ring(recorded):
+    runs = recorded.ring()
+    clusters = {
+        name: [sum(share >= 0.01 for share in run["shares"]) for run in each]
+        for name, each in runs.items()
+    }
+    contrast = {name: [run["contrast"] for run in each] for name, each in runs.items()}
+    at_home = {name: [sum(run["shares"]) for run in each] for name, each in runs.items()}
+    equal, faster = "GAN, D 0.001, g 0.001", "GAN, D 0.001, g 0.004"
+    assert clusters[f"{equal}, 800 steps"] == [8, 8, 2]
+    assert max(contrast[f"{equal}, 800 steps"]) < 0.85 / 2
+    assert clusters[f"{equal}, 4000 steps"] == [8, 8, 8]
+    assert min(contrast[f"{equal}, 4000 steps"]) > 0.7
+    assert clusters[f"{faster}, 800 steps"] == [1, 1, 1]
+    assert sorted(clusters[f"{faster}, 4000 steps"]) == [0, 0, 8]
+    assert sorted(contrast[f"{faster}, 4000 steps"])[1] < 0
+    assert clusters["diffusion, 800 steps"] == clusters["diffusion, 4000 steps"] == [8, 8, 8]
+    assert max(map(abs, contrast["diffusion, 800 steps"])) < 0.02
+    assert min(at_home["diffusion, 4000 steps"]) > 0.88
+
+
+def test_09_on_the_speed_of_the_generator(recorded):
+    twice, equal, half = (
+        {
+            images: recorded.values(Row("GAN", f"g {speed} fast as D"), FRECHET, images)
+            for images in ("held out", "test")
+        }
+        for speed in ("twice as", "as", "half as")
+    )
+    for images, values in twice.items():
+        assert len(values) == 10
+        assert (values < equal[images]).all() and (values < half[images]).all()
+    prior = recorded.values(PRIOR, FRECHET)
+    assert (half["test"] > prior).all() and (half["test"] > 1000).sum() == 6
+    assert (equal["test"] > 1000).sum() == 2 and (equal["test"] > prior).sum() == 2
+    digits = recorded.values(Row("GAN", "g half as fast as D"), "digits")
+    assert (digits.max(axis=1) == 1).sum() == 6
+
+
+def test_09_on_the_gain_in_nats(recorded):
+    rival, network = recorded.chosen("mixture"), recorded.chosen("diffusion")
+    pairs = [(rival, network)]
+    pairs += [(Row(f"VAE {n}", rival.setting), Row(f"VAE {n}", network.setting)) for n in (1, 2)]
+    for mixture, diffusion in pairs:
+        assert (recorded.values(mixture, GAIN) - recorded.values(diffusion, GAIN) > 0.45).all()
+        assert (recorded.values(mixture, GAIN) - recorded.values(diffusion, GAIN) < 1.05).all()
+        assert abs(recorded.values(mixture, GAIN).mean() - 4) < 0.2
+        assert (recorded.values(diffusion, GAIN) > 3).all()
+    assert outcomes(recorded, *((GAIN, *pair) for pair in pairs)) == ["open"] * 3
+    behind = recorded.values(rival, GAIN) - recorded.values(Row("diffusion", "1000 steps"), GAIN)
+    assert (behind > 2).all()
+    best = [recorded.chosen(part, however_long=True) for part in ("mixture", "diffusion")]
+    assert outcomes(recorded, (GAIN, *best)) == ["alike"]
+    for part, order in {
+        "mixture": ("1 component", "20 components", "50 components", "100 components"),
+        "diffusion": ("1000 steps", "3000 steps", "10000 steps"),
+    }.items():
+        means = [recorded.values(Row(part, setting), GAIN).mean() for setting in order]
+        assert means == sorted(means)
+    lost = recorded.values(rival, "lost by the chain (nats)")
+    error = recorded.values(rival, "lost by the chain, s.e.")
+    assert (lost + 2 * error < 0.25).all()
+    assert (recorded.values(best[0], FRECHET) < recorded.values(best[1], FRECHET)).all()
+
+
+def test_09_on_grey_and_pieces(recorded):
+    rows = recorded.chosen("mixture"), recorded.chosen("diffusion"), CODES, PRIOR
+    made = recorded.chosen("GAN")
+    grey, real = recorded.values(made, GREY), recorded.values(REAL, GREY)
+    assert ((grey < real).sum(), (grey > real).sum()) == (7, 3)
+    for row in rows:
+        of_row = recorded.values(row, GREY)
+        n = len(of_row)
+        assert (of_row > real[:n]).all() and (grey[:n] < of_row).all()
+        assert (abs(grey - real)[:n] < of_row - real[:n]).all()
+    assert outcomes(recorded, (GREY, made, REAL), (GREY, made, CODES)) == ["open", "less"]
+    assert (recorded.values(made, TORN) > 0.5).sum() == 9
+    assert (recorded.values(PRIOR, TORN) > 0.5).all()

@@ -59,3 +59,32 @@ def test_points_between_the_clusters_belong_to_none():
     between = (centres + centres.roll(1, 0)) / 2
     assert toy_data.ring_shares(between).sum() == 0
     assert toy_data.ring_shares(centres[:1].expand(5, 2)).tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+
+
+def circle(n):
+    """Points evenly on a plain circle through the eight centres, [n, 2]."""
+    angle = 2 * math.pi * torch.arange(n) / n
+    return toy_data.RING_RADIUS * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def test_a_plain_circle_has_draws_at_every_cluster_but_no_contrast():
+    points = circle(80_000)
+    exact = 2 / math.pi * math.asin(0.3 / (2 * math.sqrt(2)))  # of the circle, near each centre
+    assert (toy_data.ring_shares(points) - exact).abs().max() < 1e-3
+    assert abs(8 * exact - 0.54) < 0.005  # as the notebook says
+    assert abs(toy_data.ring_contrast(points)) < 1e-4
+
+
+def test_the_contrast_of_the_ring_is_that_of_its_density():
+    # by quadrature: of N((sqrt(2), 0), 0.1^2 I), whose turns are the other clusters
+    x, y = torch.meshgrid(*2 * [torch.linspace(-0.8, 0.8, 801, dtype=torch.float64)], indexing="ij")
+    weight = torch.exp(-(x**2 + y**2) / (2 * toy_data.RING_SIGMA**2))
+    cosine = torch.cos(8 * torch.atan2(y, toy_data.RING_RADIUS + x))
+    exact = ((weight * cosine).sum() / weight.sum()).item()
+    assert abs(exact - math.exp(-0.16)) < 0.005
+    n = 40_000
+    ring = toy_data.draw_ring(n, torch.Generator().manual_seed(0))
+    assert abs(toy_data.ring_contrast(ring) - exact) < 4 / math.sqrt(n)
+    one = ring[(ring - toy_data.ring_centres()[3]).norm(dim=1) < 0.5]
+    assert abs(toy_data.ring_contrast(one) - exact) < 4 / math.sqrt(len(one))
+    assert abs(toy_data.ring_contrast(toy_data.ring_centres()) - 1) < 1e-5
