@@ -3,7 +3,7 @@
 import math
 
 from lecture_utils import previews
-from lecture_utils.previews import FRECHET, GAIN, GREY, TORN, Claim, Record, Row
+from lecture_utils.previews import APART, FRECHET, GAIN, GREY, TORN, Claim, Record, Row
 
 import pytest
 from scipy import stats
@@ -100,6 +100,8 @@ def test_09_on_the_ring(recorded):
     assert clusters["diffusion, 800 steps"] == clusters["diffusion, 4000 steps"] == [8, 8, 8]
     assert max(map(abs, contrast["diffusion, 800 steps"])) < 0.02
     assert min(at_home["diffusion, 4000 steps"]) > 0.88
+    assert min(contrast["diffusion, 4000 steps"]) > 0.6
+    assert max(at_home[f"{faster}, 800 steps"]) < 0.5
 
 
 def test_09_on_the_speed_of_the_generator(recorded):
@@ -118,6 +120,8 @@ def test_09_on_the_speed_of_the_generator(recorded):
     assert (equal["test"] > 1000).sum() == 2 and (equal["test"] > prior).sum() == 2
     digits = recorded.values(Row("GAN", "g half as fast as D"), "digits")
     assert (digits.max(axis=1) == 1).sum() == 6
+    digits = recorded.values(Row("GAN", "g as fast as D"), "digits")
+    assert (digits.max(axis=1) == 1).sum() == 1
 
 
 def test_09_on_the_gain_in_nats(recorded):
@@ -140,10 +144,12 @@ def test_09_on_the_gain_in_nats(recorded):
     }.items():
         means = [recorded.values(Row(part, setting), GAIN).mean() for setting in order]
         assert means == sorted(means)
+    wide, narrow = (Row("diffusion", f"10000 steps{w}") for w in (", twice as wide", ""))
+    assert (recorded.values(wide, GAIN) > recorded.values(narrow, GAIN)).all()
+    assert (recorded.values(Row("mixture", "1 component"), GAIN) < 0.25).all()
     lost = recorded.values(rival, "lost by the chain (nats)")
     error = recorded.values(rival, "lost by the chain, s.e.")
     assert (lost + 2 * error < 0.25).all()
-    assert (recorded.values(best[0], FRECHET) < recorded.values(best[1], FRECHET)).all()
 
 
 def test_09_on_grey_and_pieces(recorded):
@@ -157,5 +163,40 @@ def test_09_on_grey_and_pieces(recorded):
         assert (of_row > real[:n]).all() and (grey[:n] < of_row).all()
         assert (abs(grey - real)[:n] < of_row - real[:n]).all()
     assert outcomes(recorded, (GREY, made, REAL), (GREY, made, CODES)) == ["open", "less"]
+    for row in rows[:-1]:
+        n = len(recorded.values(row, GREY))
+        assert (recorded.values(row, GREY) < recorded.values(PRIOR, GREY)[:n]).all()
+    assert (recorded.values(CODES, TORN) > recorded.values(REAL, TORN)).all()
+    assert outcomes(recorded, (GREY, CODES, REAL), (TORN, CODES, REAL)) == ["more"] * 2
     assert (recorded.values(made, TORN) > 0.5).sum() == 9
     assert (recorded.values(PRIOR, TORN) > 0.5).all()
+
+
+def less_with_each_seed(record, measure, *rows):
+    """Of each row and the next, the first has less with each seed that both have."""
+    values = [record.values(row, measure) for row in rows]
+    return all((a[: len(b)] < b[: len(a)]).all() for a, b in zip(values, values[1:]))
+
+
+def test_09_on_the_frechet_distance(recorded):
+    rival, network, made = (recorded.chosen(part) for part in ("mixture", "diffusion", "GAN"))
+    best = [recorded.chosen(part, however_long=True) for part in ("mixture", "diffusion")]
+    assert less_with_each_seed(recorded, FRECHET, REAL, CODES, rival, network, made, PRIOR)
+    assert less_with_each_seed(recorded, FRECHET, *best)
+    claims = [(CODES, REAL), (rival, CODES), (network, rival), (best[1], best[0])]
+    claims += [(PRIOR, network), (made, network), (PRIOR, made)]
+    judged = outcomes(recorded, *((FRECHET, *pair) for pair in claims))
+    assert judged == ["open"] + ["more"] * 6
+    prior, codes = recorded.values(PRIOR, FRECHET)[:3], recorded.values(CODES, FRECHET)[:3]
+    for row in (rival, network):  # "mend most of that"
+        assert (recorded.values(row, FRECHET) - codes < (prior - codes) / 4).all()
+
+
+def test_09_on_the_digits(recorded):
+    rival, network, made = (recorded.chosen(part) for part in ("mixture", "diffusion", "GAN"))
+    for row in (REAL, made, PRIOR, network, rival):
+        assert recorded.values(row, "digits").min() > 0.03
+    assert less_with_each_seed(recorded, APART, network, made, PRIOR)
+    assert less_with_each_seed(recorded, APART, rival, PRIOR)
+    claims = (APART, PRIOR, network), (APART, PRIOR, made), (APART, made, network)
+    assert outcomes(recorded, *claims) == ["more"] * 3
