@@ -2,8 +2,9 @@
 
     jupyterhub --config deploy/jupyterhub_config.py
 
-Three environment variables change it: CLASS_FOLDER (where the class's files lie), CLASS_LECTURERS
-(accounts, comma-separated; the first owns the course) and CLASS_ADDRESS (where the hub listens).
+Four environment variables change it: CLASS_FOLDER (where the class's files lie), CLASS_LECTURERS
+(accounts, comma-separated; the first owns the course), CLASS_ADDRESS (where the hub listens) and
+CLASS_PUBLIC (what students type, https://...).
 """
 
 import os
@@ -19,6 +20,8 @@ PROGRAMS = Path(sys.executable).parent
 
 # Behind a web server that speaks HTTPS: README.md, "To the outside".
 c.JupyterHub.bind_url = os.environ.get("CLASS_ADDRESS", "http://127.0.0.1:8000")
+# The hub itself speaks HTTP. Told that browsers speak HTTPS, it marks its cookies for HTTPS alone.
+c.JupyterHub.public_url = os.environ.get("CLASS_PUBLIC", "")
 c.JupyterHub.db_url = f"sqlite:///{CLASS / 'hub' / 'jupyterhub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(CLASS / "hub" / "cookie_secret")
 c.ConfigurableHTTPProxy.pid_file = str(CLASS / "hub" / "proxy.pid")

@@ -35,6 +35,7 @@ class Class(NamedTuple):
     hub: str
     passwords: dict
     log: Path
+    environment: dict
 
     def person(self, name):
         return Person(self.hub, name, self.passwords[name])
@@ -50,6 +51,7 @@ class Class(NamedTuple):
             self.log,
             CLASS_ADDRESS=self.hub,
             CLASS_LECTURERS="lecturer,second",
+            **self.environment,
         )
         for _ in range(600):
             with contextlib.suppress(OSError):
@@ -60,8 +62,11 @@ class Class(NamedTuple):
         raise TimeoutError(self.log.read_text()[-3000:])
 
 
-def set_up(machine: Machine, log: Path) -> Class:
-    """Follow deploy/README.md on a machine where the environment is installed already."""
+def set_up(machine: Machine, log: Path, **environment) -> Class:
+    """Follow deploy/README.md on a machine where the Python environment is installed already.
+
+    `environment` holds variables for the hub.
+    """
     load = "from lecture_utils.data import load_mnist; load_mnist()"
     machine.run(f"cd {HERE} && .venv/bin/python -c '{load}'")
     machine.run("install --directory --mode 1777 /srv/lecture-11/exchange")
@@ -82,7 +87,7 @@ def set_up(machine: Machine, log: Path) -> Class:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         hub = f"http://127.0.0.1:{free.getsockname()[1]}"
-    made = Class(machine, hub, passwords | PASSWORDS, log)
+    made = Class(machine, hub, passwords | PASSWORDS, log, environment)
     made.start_hub()
     return made
 
