@@ -5,8 +5,10 @@ idle never comes.
 """
 
 import contextlib
+import importlib.util
 import json
 import socket
+import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -62,6 +64,28 @@ class Class(NamedTuple):
         raise TimeoutError(self.log.read_text()[-3000:])
 
 
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def git(folder: Path, *arguments):
+    """Call git in a folder, as the lecturer."""
+    who = ["-c", "user.name=Lecturer", "-c", "user.email=lecturer@example.org"]
+    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def load_test():
+    """The program deploy/load_test.py as a module."""
+    path = Path(__file__).resolve().parents[2] / "deploy" / "load_test.py"
+    spec = importlib.util.spec_from_file_location("load_test", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def set_up(machine: Machine, log: Path, **environment) -> Class:
     """Follow deploy/README.md on a machine where the Python environment is installed already.
 
@@ -84,9 +108,7 @@ def set_up(machine: Machine, log: Path, **environment) -> Class:
         machine.run(f"useradd --create-home --shell /bin/bash --key HOME_MODE=0700 {name}")
         machine.run(f"echo {name}:{password} | chpasswd")
     machine.run(f"sh {HERE}/deploy/lecturer.sh", "lecturer")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        hub = f"http://127.0.0.1:{free.getsockname()[1]}"
+    hub = f"http://127.0.0.1:{free_port()}"
     made = Class(machine, hub, passwords | PASSWORDS, log, environment)
     made.start_hub()
     return made

@@ -1,10 +1,8 @@
 """The class behind HTTPS, as deploy/README.md has it, and the link that brings the series."""
 
-import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
@@ -12,18 +10,10 @@ import nbformat
 import pytest
 import requests
 
-from tests.helpers import ROOT
-
 from . import machine as machines
 from . import semester
 
 pytestmark = pytest.mark.matrix  # needs root and Caddy: make test-class
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +23,7 @@ def student(tmp_path_factory):
         pytest.skip(why)
     if not shutil.which("caddy"):
         pytest.skip("Caddy is not installed: sudo apt install caddy")
-    folder, address = tmp_path_factory.mktemp("https"), f"https://localhost:{free_port()}"
+    folder, address = tmp_path_factory.mktemp("https"), f"https://localhost:{semester.free_port()}"
     with machines.Machine() as machine:
         school = semester.set_up(machine, folder / "hub.log", CLASS_PUBLIC=f"{address}/")
         options = "{\n admin off\n skip_install_trust\n auto_https disable_redirects\n}\n"
@@ -49,9 +39,11 @@ def student(tmp_path_factory):
             patch.setenv("WEBSOCKET_CLIENT_CA_BUNDLE", str(certificate))
             try:
                 for _ in range(60):
-                    time.sleep(0.5)
                     if certificate.exists():
                         break
+                    time.sleep(0.5)
+                else:
+                    pytest.fail((folder / "caddy.log").read_text())
                 yield semester.Person(address, "ada", school.passwords["ada"]).start()
             finally:
                 caddy.terminate()
@@ -68,42 +60,35 @@ def test_a_student_logs_in_works_and_hands_in(student, tmp_path):
     assert student.assignments("submit")["success"]
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("assert 6 * 7 == 42")])
     nbformat.write(book, tmp_path / "small.ipynb")
-    spec = importlib.util.spec_from_file_location("load_test", ROOT / "deploy" / "load_test.py")
-    load_test = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(load_test)
-    assert (
-        load_test.run_notebook(student, tmp_path / "small.ipynb", patience=120) > 0
-    )  # by a websocket
+    run_notebook = semester.load_test().run_notebook
+    assert run_notebook(student, tmp_path / "small.ipynb", patience=120) > 0  # by a websocket
 
 
 def test_the_link_brings_the_series_and_its_next_click_an_update(student, tmp_path):
     """The link is opened as the student's browser does it; the repository is on this machine."""
-    identity = ["-c", "user.name=Lecturer", "-c", "user.email=lecturer@example.org"]
-
-    def git(*arguments, cwd=tmp_path):
-        subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
 
     def click():
         wanted = {"repo": address, "branch": "main", "targetpath": "series"}
         answer = student.server("GET", "git-pull/api", **wanted)
         assert answer.status_code == 200 and '"phase": "finished"' in answer.text, answer.text
 
-    series, upstream = tmp_path / "series", tmp_path / "up.git"
-    git("init", "--quiet", "--initial-branch=main", series)
-    port = free_port()
+    series, upstream, port = tmp_path / "series", tmp_path / "up.git", semester.free_port()
     address = f"git://127.0.0.1:{port}/up.git"
+    semester.git(tmp_path, "init", "--quiet", "--initial-branch=main", series)
     command = ["git", "daemon", "--export-all", f"--base-path={tmp_path}", f"--port={port}"]
     daemon = subprocess.Popen([*command, "--listen=127.0.0.1"], start_new_session=True)
-    for text in ("first week", "second week"):
-        (series / "README.md").write_text(text, encoding="utf-8")
-        git("add", "--all", cwd=series)
-        git("commit", "--quiet", f"--message={text}", cwd=series)
-        shutil.rmtree(upstream, ignore_errors=True)
-        git("clone", "--quiet", "--bare", series, upstream)
-        click()
-        assert student.read("series/README.md") == text
-    os.killpg(daemon.pid, signal.SIGTERM)
-    daemon.wait()
+    try:
+        for text in ("first week", "second week"):
+            (series / "README.md").write_text(text, encoding="utf-8")
+            semester.git(series, "add", "--all")
+            semester.git(series, "commit", "--quiet", f"--message={text}")
+            shutil.rmtree(upstream, ignore_errors=True)
+            semester.git(tmp_path, "clone", "--quiet", "--bare", series, upstream)
+            click()
+            assert student.read("series/README.md") == text
+    finally:
+        os.killpg(daemon.pid, signal.SIGTERM)
+        daemon.wait()
 
 
 def test_without_the_certificate_nobody_is_spoken_to(student, monkeypatch):

@@ -11,15 +11,12 @@ import pytest
 
 from tests.helpers import ROOT
 
+from . import semester
+
 pytestmark = pytest.mark.matrix  # needs the extra `hub`: make test-class
 PULLER = Path(sys.executable).with_name("gitpuller")
 NOTEBOOK = "notebooks/04_reparameterization.ipynb"
 DELETED = "notebooks/05_kl_term.ipynb"
-
-
-def git(folder, *arguments):
-    who = ["-c", "user.name=Lecturer", "-c", "user.email=lecturer@example.org"]
-    subprocess.run(["git", *who, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def pull(upstream, student):
@@ -47,11 +44,11 @@ def updated(tmp_path_factory):
         lecturer / "notebooks",
         ignore=lambda _, names: [n for n in names if not re.match(r"0[45]_.*\.ipynb$", n)],
     )
-    git(folder, "init", "--quiet", "--initial-branch=main", lecturer)
-    git(lecturer, "add", "--all")
-    git(lecturer, "commit", "--quiet", "--message=the first week")
-    git(folder, "clone", "--quiet", "--bare", lecturer, upstream)
-    git(lecturer, "remote", "add", "origin", upstream)
+    semester.git(folder, "init", "--quiet", "--initial-branch=main", lecturer)
+    semester.git(lecturer, "add", "--all")
+    semester.git(lecturer, "commit", "--quiet", "--message=the first week")
+    semester.git(folder, "clone", "--quiet", "--bare", lecturer, upstream)
+    semester.git(lecturer, "remote", "add", "origin", upstream)
     pull(upstream, student)
 
     own = nbformat.read(student / NOTEBOOK, 4)
@@ -70,9 +67,9 @@ def updated(tmp_path_factory):
     changed.cells[7].source += "\n# the lecturer's change"  # the student's 8
     nbformat.write(changed, lecturer / NOTEBOOK)
     (lecturer / "notebooks" / "extra.md").write_text("the lecturer's", encoding="utf-8")
-    git(lecturer, "add", "--all")
-    git(lecturer, "commit", "--quiet", "--message=the second week")
-    git(lecturer, "push", "--quiet", "origin", "main")
+    semester.git(lecturer, "add", "--all")
+    semester.git(lecturer, "commit", "--quiet", "--message=the second week")
+    semester.git(lecturer, "push", "--quiet", "origin", "main")
     pull(upstream, student)
     return student
 
