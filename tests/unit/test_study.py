@@ -7,6 +7,9 @@ from lecture_utils import comparison, study, verdicts
 
 import numpy as np
 import pytest
+import torch
+
+from tests.helpers import seeded
 
 VAE, AE = study.model_cell("VAE"), study.model_cell("AE")
 SETTINGS = ("float32", "AVX2")
@@ -107,6 +110,26 @@ def test_the_questions_ask_for_measures_that_are_recorded():
         assert study.matters(claim.measure) == study.matters(claim.other)
         assert study.lower_is_better(claim.measure) == study.lower_is_better(claim.other)
     assert len(study.separation()) == 24 == len(set(study.separation()))
+
+
+def test_products_in_bfloat16_are_summed_exactly_and_rounded_once():
+    """Whole numbers below 2^24 are exact in float32, in whatever order they are added."""
+    import benchmarks.study as script
+
+    x, weights, bias = (
+        torch.randint(-128, 129, shape, generator=seeded(seed))
+        for seed, shape in enumerate([(30, 300), (300, 40), (40,)])
+    )
+    with script.rounded_products():
+        left, right = x.bfloat16().requires_grad_(), weights.bfloat16().requires_grad_()
+        product = torch.addmm(bias.bfloat16(), left, right)
+        product.backward(torch.ones_like(product))
+        in_float32 = x.float() @ weights.float()
+    assert torch.equal(product, (x @ weights + bias).float().bfloat16())
+    ones = torch.ones_like(x @ weights)
+    assert torch.equal(left.grad, (ones @ weights.T).float().bfloat16())
+    assert torch.equal(right.grad, (x.T @ ones).float().bfloat16())
+    assert torch.equal(in_float32, (x @ weights).float())
 
 
 def test_the_plan_is_the_issue_s():
