@@ -27,8 +27,8 @@ LONGEST_FIRST = (
 )  # so that none is left over at the end
 MARKERS = (
     "slow: a unit test that `make check` leaves out and `make test` runs",
-    "quick: a unit test that is not slow (set by conftest.py)",
     "matrix: a case of a long matrix, run by a make target of its own",
+    "quick: a unit test that is neither (set by conftest.py)",
 )
 
 
@@ -59,7 +59,8 @@ def pytest_unconfigure(config):
 def pytest_collection_modifyitems(items):
     """Mark and order the tests, and put each folded solution behind its notebook."""
     for item in items:
-        if TESTS / "unit" in item.path.parents and not item.get_closest_marker("slow"):
+        long = item.get_closest_marker("slow") or item.get_closest_marker("matrix")
+        if TESTS / "unit" in item.path.parents and not long:
             item.add_marker("quick")
     items.sort(key=turn)  # a stable sort: all else stays in order
     add_solutions(items)

@@ -29,6 +29,7 @@ extensions = [
 ]
 root_doc = "book/index"
 # The source folder is the repository's root: links between its files are links between pages.
+exclude_patterns = [".*", "build"]  # what is installed is not searched for pages
 include_patterns = [
     "book/*.md",
     "CONTRIBUTING.md",

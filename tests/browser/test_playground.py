@@ -283,7 +283,9 @@ FRAMES = """async canvas => {
 }"""
 
 
-@pytest.mark.parametrize("canvas", ["canvas.pad", "canvas.plane"])
+@pytest.mark.parametrize(
+    "canvas", ["canvas.pad", pytest.param("canvas.plane", marks=pytest.mark.matrix)]
+)
 def test_dragging_leaves_time_for_sixty_frames_a_second(mounted, canvas):
     # All that the page's thread does in a frame, by its own counter; others may hold the processor.
     session = mounted.context.new_cdp_session(mounted)
@@ -322,6 +324,7 @@ def measured(page):
     return found
 
 
+@pytest.mark.matrix
 def test_five_hundred_redraws_and_twenty_visits_leave_nothing_behind(mounted):
     for part in ("surprise", "compare", "path"):
         mounted.locator(f"details.{part} summary").click()
@@ -554,10 +557,16 @@ TABLES = [  # page, a control of its explorer, and what is said one step to the 
 ]
 
 
-@pytest.mark.parametrize("scheme", ["http", "file"])
-@pytest.mark.parametrize(("name", "control", "said"), TABLES)
+def tables():
+    """Each table from a server and from a file; for `make test` one of each."""
+    for number, scheme in itertools.product(range(len(TABLES)), ("http", "file")):
+        marks = [] if (number, scheme) in ((0, "http"), (4, "file")) else [pytest.mark.matrix]
+        yield pytest.param(*TABLES[number], scheme, marks=marks)
+
+
+@pytest.mark.parametrize(("name", "control", "said", "scheme"), list(tables()))
 def test_an_explorer_that_computes_in_python_moves_from_its_table(
-    address, site, visit, scheme, name, control, said
+    address, site, visit, name, control, said, scheme
 ):
     page = visit((address if scheme == "http" else f"{site.as_uri()}/") + f"notebooks/{name}.html")
     place = page.locator(".vae-playground").filter(has=page.get_by_label(control))
@@ -592,9 +601,9 @@ def place(page, number):
     ("name", "places"),
     [
         (FIRST, 1),
-        ("notebooks/03_vae_objective.html", 1),
         ("notebooks/06_training_on_mnist.html", 4),
-        ("notebooks/07_ae_dae_vae.html", 2),
+        pytest.param("notebooks/03_vae_objective.html", 1, marks=pytest.mark.matrix),
+        pytest.param("notebooks/07_ae_dae_vae.html", 2, marks=pytest.mark.matrix),
     ],
 )
 def test_a_page_loads_little_before_a_reader_comes_near_and_before_the_first_interaction(
@@ -673,10 +682,11 @@ def test_a_finger_draws_on_a_phone_and_does_not_scroll_the_page(address, visit):
 
 
 def screens():
-    """Each page on each screen in each scheme; `make test` has each of them at least once."""
+    """Each page on each screen in each scheme; `make test` has one of a canvas and one of images,
+    each screen and each scheme once."""
     pages = {"digits": FIRST}
     pages |= {"formula": "notebooks/05_kl_term.html", "table": "notebooks/02_latent_variables.html"}
-    first = ("digits-phone-light", "formula-laptop-dark", "table-phone-dark")
+    first = ("digits-phone-light", "table-laptop-dark")
     sizes = {"phone": PHONE, "laptop": LAPTOP}
     for kind, size, scheme in itertools.product(pages, sizes, ("light", "dark")):
         name = f"{kind}-{size}-{scheme}"
@@ -775,6 +785,7 @@ def test_in_jupyterlab_the_picture_follows_the_training(lab_page):
     assert lab_page.notebook.console == []
 
 
+@pytest.mark.matrix
 def test_in_jupyterlab_a_restarted_kernel_leaves_it_usable_and_runs_again(lab_page):
     lab_page.evaluate("lecture.panel().sessionContext.restartKernel().then(() => null)")
     lab_page.notebook.wait("lecture.status() === 'idle'", lab.READY)
@@ -784,6 +795,7 @@ def test_in_jupyterlab_a_restarted_kernel_leaves_it_usable_and_runs_again(lab_pa
     assert lab_page.locator(".vae-playground-shell").count() == 2
 
 
+@pytest.mark.matrix
 def test_in_jupyterlab_a_reloaded_page_shows_it_again(lab_page):
     lab_page.evaluate("lecture.panel().context.save().then(() => null)")
     lab_page.reload()

@@ -21,7 +21,7 @@ import pytest
 
 from tests.tutorial.answers.hostile import NOTEBOOKS, PROBE
 from tests.tutorial.cases import BY_HAND, COURSE, NAME, POINTS, ROOT, cells, named
-from tests.tutorial.classroom import environment, shell, students
+from tests.tutorial.classroom import FIRST, environment, shell, students
 
 # Of the course root, which cases.py has put on the path.
 from grading import collect as collecting  # isort: skip
@@ -52,7 +52,7 @@ def test_the_solution_earns_full_marks_and_raises_no_warning(graded):
     assert "Noted while grading" not in (graded.course / "autograded" / "ada" / NAME).read_text()
 
 
-@pytest.mark.parametrize("student", students())
+@pytest.mark.parametrize("student", named(students(), FIRST))
 def test_each_student_gets_what_their_code_deserves_whoever_stands_before_them(graded, student):
     wanted = graded.students[student][1]
     printed = "\n".join(graded.printed.values())
@@ -89,6 +89,7 @@ def test_a_written_answer_arrives_as_it_was_written(graded):
     assert "$a< b$ & so on" in cells(graded.course / "autograded" / "ada" / NAME)["claims"].source
 
 
+@pytest.mark.matrix
 def test_settings_that_are_too_slow_miss_the_target(graded):
     (output,) = [
         o.text
@@ -132,6 +133,7 @@ def row_of(course, student):
         return next(row for row in csv.DictReader(file) if row["student"] == student)
 
 
+@pytest.mark.matrix
 def test_late_work_loses_its_share_of_all_points_once(graded, tmp_path):
     content = graded.students["zoe"][0]
     with zipfile.ZipFile(tmp_path / "again.zip", "w") as archive:
@@ -382,10 +384,10 @@ def handed_out(graded):
         return _handed_out(gradebook.find_notebook("tutorial_7", "tutorial_7"))
 
 
-FIRST = ["split-answer", "split-text", "ids-a-list", "cell-without-source", "widget-state"]
+EASILY_MET = ["split-answer", "split-text", "ids-a-list", "cell-without-source", "widget-state"]
 
 
-@pytest.mark.parametrize("name", named(NOTEBOOKS, FIRST))
+@pytest.mark.parametrize("name", named(NOTEBOOKS, EASILY_MET))
 def test_any_damaged_notebook_is_repaired_or_refused(name, handed_out):
     from nbgrader.nbgraderformat import MetadataValidator
 

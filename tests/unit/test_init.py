@@ -42,14 +42,19 @@ print(sorted({pool["num_threads"] for pool in pools}))
 """
 ORDERS = list(itertools.permutations(("lecture_utils", "numpy", "torch")))
 UNSET = {"OPENBLAS_NUM_THREADS": None, "MKL_NUM_THREADS": None, "OMP_NUM_THREADS": "2"}
-# In `make check` the order that needs most: numpy's threads are there before the package.
-QUICK = [("numpy", "lecture_utils", "torch")]
+# In `make check` the order that needs most: numpy's threads are there before the package. In
+# `make test` one that begins with torch, and one with the package.
+MARKS = {
+    ("numpy", "lecture_utils", "torch"): [],
+    ("torch", "numpy", "lecture_utils"): [pytest.mark.slow],
+    ("lecture_utils", "torch", "numpy"): [pytest.mark.slow],
+}
 
 
 @pytest.mark.parametrize(
     "order",
     [
-        pytest.param(order, marks=[] if order in QUICK else [pytest.mark.slow], id="-".join(order))
+        pytest.param(order, marks=MARKS.get(order, [pytest.mark.matrix]), id="-".join(order))
         for order in ORDERS
     ],
 )

@@ -40,7 +40,7 @@ def test_two_grey_epochs_reach_what_the_usual_script_reaches_in_ten(mnist):
     assert sum(evaluation.mean_loss_terms(model, data.to_grey(mnist.test_images))) <= 105.6
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 def test_five_binary_epochs_reach_102_5_nats(mnist):
     model = training.initialise(models.VAE(), mnist.train_images)
     model, history = training.trained(model, mnist.train_images, epochs=5)
