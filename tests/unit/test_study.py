@@ -160,7 +160,8 @@ def test_every_recorded_verdict_is_one_of_four_words():
     recorded = study.Study()
     for claims in (study.normality(), study.separation(), study.only_the_vae()):
         outcomes = [each.outcome for each in study.answer(recorded, claims)]
-        assert verdicts.verdict(outcomes)
+        words = {"HOLDS", "HOLDS IN PART", "DOES NOT HOLD", "NOT SHOWN"}  # and not "NOT RECORDED"
+        assert verdicts.verdict(outcomes) in words
 
 
 def recorded_means(study_, measure, *cells):
@@ -229,14 +230,14 @@ def test_the_conditions_that_notebook_07_names_are_those_of_the_record():
         wins = not row.startswith("knn") and ("VAE" in row or epochs == study.CORE_EPOCHS[0])
         assert (outcome == "better") == wins, (row, epochs, outcome)
     assert found["knn, than AE", 2] == "alike"
-    # "With 2, 5 or 10 dimensions the DAE is better in no comparison by the rule, worse in some."
+    # "With 2, 5 or 10 dimensions, over all noise rates, it loses more comparisons than it wins."
     for latent in (2, 5, 10):
-        words = {
+        words = [
             outcome
             for epochs, noise in itertools.product(study.EPOCHS, study.NOISES)
             for outcome in outcomes(recorded, study.separation((epochs,), latent, noise)).values()
-        }
-        assert "better" not in words and "worse" in words
+        ]
+        assert words.count("worse") > words.count("better")
     # "Fed clean images, the DAE loses the more comparisons, the longer it was trained."
     clean = outcomes(recorded, study.separation(view="clean"))
     losses = [
@@ -244,6 +245,12 @@ def test_the_conditions_that_notebook_07_names_are_those_of_the_record():
         for epochs in study.CORE_EPOCHS
     ]
     assert losses == sorted(set(losses))
+    # "Decoding z ~ N(0, I) with an AE fails": the VAE's samples are better, after every length.
+    from_prior = outcomes(recorded, study.only_the_vae(source="N(0, I)"))
+    assert set(from_prior.values()) == {"better"}
+    # "Thousands of nats are the price of being sure and wrong"
+    longest = study.model_cell("VAE", 20, max(study.CORE_EPOCHS))
+    assert np.mean(recorded.means(longest, f"noise {comparison.LEVELS[-1]}")) > 2000
     # "after two epochs it fails, after twenty it holds"
     words = [
         study.word(
@@ -301,5 +308,8 @@ def test_the_prior_is_worth_least_against_a_mixture_in_many_dimensions():
         prior = recorded_means(recorded, "frechet N(0, I)", *cells)
         mixture = recorded_means(recorded, "frechet mixture", *cells)
         assert prior[0] / mixture[0] < 1.5 < prior[1] / mixture[1]
-        assert prior[1] - mixture[1] < 2 * (prior[0] - mixture[0])  # "less than twice as much"
+        # "At J = 20 the prior adds more, but to a distance many times smaller, and that makes most
+        # of the larger ratio."
+        added = [with_prior - fitted for with_prior, fitted in zip(prior, mixture)]
+        assert 1 < added[1] / added[0] < mixture[0] / mixture[1] and mixture[0] / mixture[1] > 5
         assert mixture[0] > prior[1]
