@@ -23,7 +23,8 @@ def input_range(e):
                 case(15),
             )
         else:
-            grey = ((e.x > 0.02) & (e.x < 0.98)).double().mean().item()
+            seen = e.x[: len(e.natural.mu)].flatten()  # of these there are targets
+            grey = ((seen > 0.02) & (seen < 0.98)).double().mean().item()
             grey_target = ((target > 0.02) & (target < 0.98)).double().mean().item()
             if grey_target > 0.01:
                 p = e.x.double().clamp(1e-9, 1 - 1e-9).flatten(1)
@@ -37,7 +38,7 @@ def input_range(e):
                     ("grey instead of drawn pixels",),
                     case(21),
                 )
-            elif grey > 0.01 and len(target) == len(seen := e.x[: len(e.natural.mu)].flatten()):
+            elif grey > 0.01 and len(target) == len(seen):
                 same = ((target > 0.5) == (seen > 0.5)).double().mean().item()
                 if same > 0.9999:
                     yield Finding(
@@ -84,7 +85,7 @@ def output_range(e):
             "tanh-outputs",
             "fault",
             "the logits cannot leave [-1, 1]",
-            seen + "; nor with far larger codes",
+            seen + "; with far larger codes they do not leave [-1, 1]",
             ("a tanh at the decoder's end",),
             case(7),
         )
