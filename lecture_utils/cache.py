@@ -249,5 +249,7 @@ def _is_ours(part):
     package = name.split(".")[0]
     if package in ("lecture_utils", "__main__"):
         return True
-    file = getattr(sys.modules.get(name), "__file__", None)
+    if name not in sys.modules:  # made by exec, or in a module that is gone
+        return isinstance(part, types.FunctionType | type)
+    file = getattr(sys.modules[name], "__file__", None)
     return bool(file) and package not in sys.stdlib_module_names and "site-packages" not in file

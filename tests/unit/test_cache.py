@@ -285,6 +285,12 @@ def test_functions_of_one_name_and_other_code_differ_wherever_they_stand():
     assert fingerprint([a, a]) != fingerprint([a, b])
 
 
+@pytest.mark.parametrize("module", [{}, {"__name__": "nowhere"}])
+def test_code_that_exec_made_counts_as_a_notebooks_does(module):
+    first, other = (defined(GLOBAL, module | {"beta": beta}) for beta in (1.0, 4.0))
+    assert fingerprint([first]) != fingerprint([other])
+
+
 def test_an_objects_attributes_count():
     @dataclass
     class Cycle:
