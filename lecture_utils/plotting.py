@@ -169,6 +169,8 @@ def latent_scatter(
     the circle that holds 95 % of N(0, I).
     """
     panels = codes if isinstance(codes, dict) else {"": codes}
+    if not panels:
+        raise ValueError("there are no codes to draw")
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     size = 7 / columns if columns > 1 else 5.5

@@ -235,7 +235,10 @@ def judge_target(value: float, slack: float = 0.0) -> None:
         math.isfinite(value),
         "The test ELBO is not finite: training diverged. Lower the peak learning rate.",
     )
-    expect(value < -80, "Too good to be true: published models stay below this.")
+    expect(
+        value < -80,
+        "Too good to be true for a network of this size: does its decoder know more of x than z?",
+    )
     expect(
         value > -170,
         f"The test ELBO is {value:.1f} nats: the model has hardly learned. Is the peak learning"

@@ -249,15 +249,15 @@ def _judge_encoder(layers, x, mu, logvar):
                 if near(seen, end(value), atol=1e-3) and (
                     near(*rest, atol=1e-3) or near(rest[0], end(rest[1]), atol=1e-3)
                 ):
-                    never = (
-                        f"{name} is never negative"
-                        if end(torch.tensor(-1.0)) >= 0
-                        else f"{name} is not any real number"
+                    expect(
+                        end(torch.tensor(-1.0)) < 0,
+                        f"{name} is never negative: {words} follows its last layer. Any real number"
+                        " must be possible.",
                     )
                     expect(
                         False,
-                        f"{never}: {words} follows its last layer. Any real number must be"
-                        " possible.",
+                        f"An activation follows the last layer of {name}: {words}. Nothing does in"
+                        " the text.",
                     )
     for pair in _heads(layers):
         right = _encode(layers, x, F.relu, pair)

@@ -151,8 +151,8 @@ def _scale(noise, mu, logvar):
     if ((spread / sigma).log().abs() < 0.06).all():
         return
     mistakes = {
-        "You scale epsilon by the variance sigma², but z needs sigma. (So does one of the "
-        "slides.)": (logvar.exp()),
+        "You scale epsilon by the variance sigma², but z needs sigma. (One of the slides has "
+        "this misprint.)": (logvar.exp()),
         "You scale epsilon by logvar itself, which is a logarithm, and of sigma² at that.": (
             logvar.abs()
         ),
@@ -307,6 +307,7 @@ def _judge_kl(given, r):
             {
                 shape[:1] + shape[2:]: "sum over the last axis, wherever it stands",
                 shape[:1]: "sum over the last axis alone",
+                shape: "the latent dimensions are not summed",
             },
         )
         exact = exact_kl(given[f"mu {name}"].double(), given[f"logvar {name}"].double())
@@ -664,8 +665,8 @@ def _judge_elbo(given, r):
     tensor(r, "estimate", (B,), "with L = 1")
     expect(
         not same(r["estimate"], r["estimate other"]),
-        "Two seeds give the same estimate: the decoder sees the mean code, or the generator is not"
-        " handed on.",
+        "Two seeds give the same estimate: the decoder sees the mean code, or a seed is set inside"
+        " the function.",
     )
     draws_are_fresh(r, "estimate", "estimate")
     one = r["estimate"]

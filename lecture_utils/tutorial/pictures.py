@@ -305,7 +305,7 @@ def _judge_corrupt(given, r):
     coins = tensor(r, "coins", (IMAGES, PIXELS))
     expect(
         abs(coins.mean() - 0.5) < 6 * 0.5 / coins.numel() ** 0.5,
-        f"With noise 1, {coins.mean():.2f} of the pixels of a white image are 1: they should be"
+        f"With noise 1, {coins.mean():.2f} of the pixels of an image of ones are 1: they should be"
         " pure coin flips.",
     )
     _independent(coins, 0.5)

@@ -157,6 +157,38 @@ def test_an_error_of_a_check_is_not_said_to_be_the_student_s():
     assert observed["raised by"] == "answer"
 
 
+def test_an_answer_is_called_unanswered_only_where_it_is():
+    unanswered = "def gaussian_kl(mu, logvar):\n    raise NotImplementedError()\n\n\n"
+    for task in ("elbo", "distance"):
+        message = verdict(task, unanswered + SOLUTIONS[task])
+        assert message.startswith("gaussian_kl is not answered yet")
+    called = SOLUTIONS["elbo"].replace("model.encode(x)", "model(x)")
+    assert 'missing the required "forward"' in verdict("elbo", called)
+
+
+@pytest.mark.parametrize("task", ["sample", "kl", "likelihood"])
+def test_numpy_is_not_taken_for_a_wrong_shape(task):
+    e = "torch.randn(mu.shape, generator=generator)"
+    body = {
+        "sample": f"s = torch.tensor(numpy.exp(logvar.numpy() / 2))\nreturn mu + s * {e}",
+        "kl": (
+            "v = torch.tensor(numpy.exp(logvar.numpy()))\n"
+            "return (mu**2 + v - 1 - logvar).sum(-1) / 2"
+        ),
+        "likelihood": (
+            "s = torch.tensor(numpy.logaddexp(0, logits.numpy()))\nreturn (x * logits - s).sum(-1)"
+        ),
+    }
+    message = verdict(task, "import numpy\n\n\n" + code(task, body[task]))
+    assert "numpy cuts off the graph" in message and "dimensions" not in message
+
+
+def test_a_notebook_without_a_model_says_so(capsys):
+    with tutorial.going_on("Measuring"):
+        None.encode(torch.zeros(1, 784))
+    assert "there is no trained model yet" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("task, name", one_of_each(MISTAKES))
 def test_a_known_mistake_gets_its_own_hint(task, name):
     wrong = MISTAKES[task][name]
