@@ -662,12 +662,15 @@ def _model(row):
 
 def show_table(rows: dict[str, dict[str, str]], corner: str) -> None:
     """Display {row: {column: text}} as a table with header row and column; `corner` names the rows.
-    Gaps are left empty."""
+    Gaps are left empty, and a "|" within a text, as in p(x|z), does not end its cell."""
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     lines = [[corner, *columns], ["---"] * (len(columns) + 1)]
     lines += [[name, *(row.get(column, "") for column in columns)] for name, row in rows.items()]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    display({"text/markdown": text, "text/plain": text}, raw=True)
+    escaped = [[text.replace("|", r"\|") for text in line] for line in lines]
+    plain, markdown = (
+        "\n".join("| " + " | ".join(line) + " |" for line in each) for each in (lines, escaped)
+    )
+    display({"text/markdown": markdown, "text/plain": plain}, raw=True)
 
 
 def show_text(markdown: str) -> None:

@@ -68,6 +68,19 @@ def test_every_figure_has_alt_text_that_reaches_the_web_edition(path):
 
 
 @EVERY
+def test_every_row_of_a_table_has_as_many_cells_as_its_head(path):
+    """A bar in a formula, as in p(x|z), ends a cell unless it is written as \\|."""
+    cells = read(path).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    texts += [output.get("data", {}).get("text/markdown", "") for output in outputs]
+    blocks = [block.splitlines() for text in texts for block in text.strip().split("\n\n")]
+    for table in blocks:
+        if len(table) > 1 and "---" in table[1] and set(table[1]) <= set("|-: "):
+            assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table}) == 1, table
+
+
+@EVERY
 def test_keeps_no_widget_state_and_no_machine_paths(path):
     text = path.read_text(encoding="utf-8")
     assert "widget-view+json" not in text and "widget-state" not in text and '"widgets"' not in text

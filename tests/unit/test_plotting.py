@@ -130,3 +130,11 @@ def test_curves_against_noise_have_a_band_over_seeds_and_a_line_of_reference():
     assert 206 in [line.get_ydata()[0] for line in axis.lines]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == list(curves)
     plt.close(figure)
+
+
+def test_a_bar_in_a_table_does_not_end_its_cell(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plotting, "display", lambda data, raw: shown.append(data))
+    plotting.show_table({"p(x|z)": {"AE": "1"}}, "nats")
+    assert shown[0]["text/markdown"].splitlines()[-1] == r"| p(x\|z) | 1 |"
+    assert shown[0]["text/plain"].splitlines()[-1] == "| p(x|z) | 1 |"
