@@ -13,7 +13,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
 help:  ## list the targets
 	@echo "make lab              install what is needed and open the series in JupyterLab"
-	@echo "make check            lint, and the unit tests that are quick: a minute"
+	@echo "make check            lint, and the unit tests that are quick: a minute or two"
 	@echo "make test             make check, then every notebook and one case of every feature"
 	@echo "make test-browser     visit every notebook and every page in a browser"
 	@echo "make test-answers     every wrong, unusual and hostile answer to Tutorial 7"
