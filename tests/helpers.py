@@ -42,6 +42,17 @@ def random_images(n=300, d=20, seed=2):
     return torch.randint(0, 256, (n, d), generator=seeded(seed), dtype=torch.uint8)
 
 
+def named(cases, first):
+    """All cases, values or tuples of them, as parameters; `make test` runs the `first` alone."""
+    return [
+        pytest.param(
+            *(case if isinstance(case, tuple) else [case]),
+            marks=() if case in first else pytest.mark.matrix,
+        )
+        for case in cases
+    ]
+
+
 def output_of(code, folder=None, stdin=None, **variables):
     """What Python code prints in a process of its own.
 

@@ -16,6 +16,8 @@ import torch
 from playwright.sync_api import expect
 from torch import nn
 
+from tests.helpers import named
+
 from . import lab
 from .conftest import ROOT
 
@@ -283,9 +285,7 @@ FRAMES = """async canvas => {
 }"""
 
 
-@pytest.mark.parametrize(
-    "canvas", ["canvas.pad", pytest.param("canvas.plane", marks=pytest.mark.matrix)]
-)
+@pytest.mark.parametrize("canvas", named(["canvas.pad", "canvas.plane"], ["canvas.pad"]))
 def test_dragging_leaves_time_for_sixty_frames_a_second(mounted, canvas):
     # All that the page's thread does in a frame, by its own counter; others may hold the processor.
     session = mounted.context.new_cdp_session(mounted)
@@ -557,14 +557,12 @@ TABLES = [  # page, a control of its explorer, and what is said one step to the 
 ]
 
 
-def tables():
-    """Each table from a server and from a file; for `make test` one of each."""
-    for number, scheme in itertools.product(range(len(TABLES)), ("http", "file")):
-        marks = [] if (number, scheme) in ((0, "http"), (4, "file")) else [pytest.mark.matrix]
-        yield pytest.param(*TABLES[number], scheme, marks=marks)
+SERVED, OPENED = ([(*table, scheme) for table in TABLES] for scheme in ("http", "file"))
 
 
-@pytest.mark.parametrize(("name", "control", "said", "scheme"), list(tables()))
+@pytest.mark.parametrize(
+    ("name", "control", "said", "scheme"), named(SERVED + OPENED, [SERVED[0], OPENED[-1]])
+)
 def test_an_explorer_that_computes_in_python_moves_from_its_table(
     address, site, visit, name, control, said, scheme
 ):
@@ -597,15 +595,15 @@ def place(page, number):
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "places"),
-    [
-        (FIRST, 1),
-        ("notebooks/06_training_on_mnist.html", 4),
-        pytest.param("notebooks/03_vae_objective.html", 1, marks=pytest.mark.matrix),
-        pytest.param("notebooks/07_ae_dae_vae.html", 2, marks=pytest.mark.matrix),
-    ],
-)
+PLACES = [
+    (FIRST, 1),
+    ("notebooks/06_training_on_mnist.html", 4),
+    ("notebooks/03_vae_objective.html", 1),
+    ("notebooks/07_ae_dae_vae.html", 2),
+]
+
+
+@pytest.mark.parametrize(("name", "places"), named(PLACES, PLACES[:2]))
 def test_a_page_loads_little_before_a_reader_comes_near_and_before_the_first_interaction(
     address, site, visit, name, places
 ):

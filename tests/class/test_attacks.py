@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.tutorial.cases import COURSE, SOLUTIONS, SOURCE, cells, named  # noqa: F401
+from tests.tutorial.cases import COURSE, SOLUTIONS, SOURCE, cells  # noqa: F401
 
 from . import attacks
 
@@ -20,8 +20,6 @@ from grading.score import Score, Submission  # isort: skip
 
 psutil = pytest.importorskip("psutil")
 SETUP = [cells(SOURCE)[name].source for name in ("setup", "loop")]
-# `make test` runs the first that harms, `make test-class` all.
-FIRST = []  # they take minutes, fork bombs and full memories: make test-class
 
 
 @pytest.fixture
@@ -109,7 +107,8 @@ def test_the_grader_starts_that_sandbox(name, lecturer, port, sandboxed):
     assert judged(name, lecturer, port, ())[0] is None, "no points even without a sandbox"
 
 
-@pytest.mark.parametrize("name", named(attacks.HARM, FIRST))
+@pytest.mark.matrix  # fork bombs and full memories take minutes: make test-class
+@pytest.mark.parametrize("name", attacks.HARM)
 def test_harm_stays_in_the_sandbox_and_costs_no_honest_answer(name, lecturer, port, sandboxed):
     attacked, honest, most = judged(name, lecturer, port, "auto")
     assert attacked and honest is None

@@ -80,11 +80,6 @@ def one_of_each(cases, but=()):
     ]
 
 
-def named(names, first):
-    """All names as parameters; all but the `first` are long."""
-    return [pytest.param(name, marks=() if name in first else pytest.mark.matrix) for name in names]
-
-
 def notebook(**sources):
     """The release with the sources of some cells replaced; None deletes a cell."""
     book = copy.deepcopy(_RELEASED)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.helpers import named
 from tests.tutorial.answers.hostile import CODE
 from tests.tutorial.answers.right import RIGHT
 from tests.tutorial.answers.wrong import WRONG
@@ -22,7 +23,6 @@ from tests.tutorial.cases import (
     STUBS,
     cells,
     code,
-    named,
     one_of_each,
     verdict,
 )

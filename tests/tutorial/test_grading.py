@@ -19,8 +19,9 @@ from datetime import datetime, timedelta
 import nbformat
 import pytest
 
+from tests.helpers import named
 from tests.tutorial.answers.hostile import NOTEBOOKS, PROBE
-from tests.tutorial.cases import BY_HAND, COURSE, NAME, POINTS, ROOT, cells, named
+from tests.tutorial.cases import BY_HAND, COURSE, NAME, POINTS, ROOT, cells
 from tests.tutorial.classroom import FIRST, environment, shell, students
 
 # Of the course root, which cases.py has put on the path.
