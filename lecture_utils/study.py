@@ -176,6 +176,12 @@ def _outcome(claim, effect, p):
     return verdicts.outcome(effect, p, size, lower)
 
 
+def seeds_of_both(claims: Iterable[Comparison], first: Study, second: Study) -> list[int]:
+    """Return the seeds with which both records have every cell of these comparisons."""
+    cells = {cell for claim in claims for cell in (claim.ours, claim.theirs) if cell}
+    return sorted(set(first.seeds(*cells)) & set(second.seeds(*cells)))
+
+
 def text_of(judged: Judged) -> str:
     """Return the effect with its interval, the number of seeds and the outcome, as text."""
     effect, size = judged.effect, matters(judged.comparison.measure)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers import seeded
+
 
 def test_nat_axis_keeps_one_scale_and_sets_published_figures_apart():
     bars = {"independent pixels": Estimate(-206.5, 0.4), "mixture": Estimate(-131.7, 0.3)}
@@ -32,6 +34,16 @@ def test_images_are_tiled_as_torchvision_does(n, columns):
     images = torch.rand(n, 16, generator=torch.Generator().manual_seed(0))
     grid = make_grid(images.view(-1, 1, 4, 4), nrow=columns, padding=1, pad_value=0.25)
     np.testing.assert_array_equal(plotting.tile(images, columns), grid[0])
+
+
+def test_a_scatter_of_codes_has_a_panel_for_each_and_refuses_none():
+    codes = {name: torch.randn(20, 2, generator=seeded(i)) for i, name in enumerate("ABC")}
+    figure = plotting.latent_scatter(codes, torch.arange(20) % 10, n=15)
+    assert [axis.get_title() for axis in figure.axes if axis.axison] == ["A", "B", "C"]
+    assert len(figure.axes) == 4
+    plt.close(figure)
+    with pytest.raises(ValueError, match="no codes"):
+        plotting.latent_scatter({}, torch.zeros(0))
 
 
 def ellipses_of(axis):

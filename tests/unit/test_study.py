@@ -69,6 +69,22 @@ def test_only_seeds_that_both_have_are_compared_and_only_of_one_precision(tmp_pa
     assert study.Study(file, "bfloat16").seeds(AE) == [0, 1]
 
 
+def test_the_seeds_of_two_records_are_those_with_every_cell_in_both(tmp_path):
+    file = tmp_path / "study.csv"
+    for settings, of_vae, of_ae in (
+        (SETTINGS, range(6), range(2, 9)),
+        (("bfloat16", "AVX512"), range(1, 5), range(9)),
+    ):
+        write(file, VAE, "nats", 3.0, of_vae, settings)
+        write(file, AE, "nats", 3.0, of_ae, settings)
+    records = study.Study(file), study.Study(file, "bfloat16")
+    claim, against_zero = study.Comparison("nats", VAE, AE), study.Comparison("nats", VAE, None)
+    assert study.seeds_of_both([claim], *records) == [2, 3, 4]
+    assert study.seeds_of_both([against_zero], *records) == [1, 2, 3, 4]
+    nobody = study.Comparison("nats", VAE, study.model_cell("DAE"))
+    assert study.seeds_of_both([nobody], *records) == []
+
+
 def test_less_is_better_in_a_distance(tmp_path):
     file = tmp_path / "study.csv"
     write(file, VAE, "frechet mixture", 30.0, range(5))
@@ -297,8 +313,7 @@ def test_rounding_turns_none_of_the_comparisons_after_two_epochs():
     records = [study.Study(), study.Study(precision="bfloat16")]
     for question in (study.normality, study.normal_literally, study.separation):
         claims = question((2,))
-        cells = {cell for claim in claims for cell in (claim.ours, claim.theirs) if cell}
-        both = set.intersection(*(set(record.seeds(*cells)) for record in records))
+        both = study.seeds_of_both(claims, *records)
         first, second = (
             [each.outcome for each in study.answer(record, claims, both)] for record in records
         )
