@@ -4,10 +4,8 @@ import re
 
 import pytest
 
-from tests.notebooks.reading import NUMBERED, code_cells, read
+from tests.notebooks.reading import EVERY_NUMBERED, code_cells, read
 
-# Notebooks that keep to the table; the others are rewritten one by one, and then join the list.
-KEPT = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
 RIVALS = {
     "the normal distribution is calligraphic": r"(?<![A-Za-z])(?<!\\mathcal )N\s*(?:\\[!,])?\(",
     "the divergence is written KL(q || p)": r"D_\{?(?:\\\w+)?\{?KL",
@@ -17,9 +15,6 @@ RIVALS = {
 X = r"(?<!\\mathbf )(?<![A-Za-z\\{])x(?![A-Za-z_{^'])"  # an x that is not bold: a number
 Z = r"\\mathbf z"
 UNBOLD = rf"\([^()]*{X}[^()]*{Z}|\([^()]*{Z}[^()]*{X}"  # beside a bold z, it stands for an image
-KEEPS = pytest.mark.parametrize(
-    "path", [path for path in NUMBERED if path.stem[:2] in KEPT], ids=lambda path: path.stem
-)
 
 
 def formulas(path):
@@ -32,14 +27,14 @@ def formulas(path):
     return [display or inline for display, inline in shown] + drawn
 
 
-@KEEPS
+@EVERY_NUMBERED
 @pytest.mark.parametrize("rule", RIVALS)
 def test_no_rival_of_the_table_is_used(path, rule):
     found = [formula for formula in formulas(path) if re.search(RIVALS[rule], formula)]
     assert not found, rule
 
 
-@KEEPS
+@EVERY_NUMBERED
 def test_images_are_bold(path):
     assert not [formula for formula in formulas(path) if re.search(UNBOLD, formula)]
 
