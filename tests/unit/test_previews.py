@@ -97,6 +97,7 @@ def test_09_on_the_ring(recorded):
     assert clusters[f"{faster}, 800 steps"] == [1, 1, 1]
     assert sorted(clusters[f"{faster}, 4000 steps"]) == [0, 0, 8]
     assert sorted(contrast[f"{faster}, 4000 steps"])[1] < 0
+    assert max(contrast[f"{faster}, 4000 steps"]) < 0.85 / 2
     assert clusters["diffusion, 800 steps"] == clusters["diffusion, 4000 steps"] == [8, 8, 8]
     assert max(map(abs, contrast["diffusion, 800 steps"])) < 0.02
     assert min(at_home["diffusion, 4000 steps"]) > 0.88
