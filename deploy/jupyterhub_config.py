@@ -57,6 +57,10 @@ c.Spawner.environment = {
     "OMP_NUM_THREADS": os.environ.get("CLASS_THREADS", "1"),
 }
 
-# A server that nobody has used for an hour is stopped, and its memory is free.
-c.Spawner.args = ["--ServerApp.shutdown_no_activity_timeout=3600"]
-c.MappingKernelManager.cull_idle_timeout = 3600
+# A kernel that was idle for an hour and that no page shows is ended, and a server without kernels
+# that nobody has used for an hour is stopped: its memory is free. Both are options of the student's
+# server, which does not read this file.
+c.Spawner.args = [
+    "--ServerApp.shutdown_no_activity_timeout=3600",
+    "--MappingKernelManager.cull_idle_timeout=3600",
+]

@@ -177,8 +177,10 @@ def wave(school, names, notebook) -> Wave:
     watch.end.set()
     watch.join()
     hub = (watch.cpu("root") - before) / len(names)
+    theirs = [process for kind, _, process in watch.processes() if kind != "hub"]
     for name in names:
         school.machine.run(f"pkill -9 -u {name}", check=False)
+    psutil.wait_procs(theirs, timeout=30)  # or `fits` would count their memory once more
     return Wave(taken, watch, hub)
 
 

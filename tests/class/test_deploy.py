@@ -38,7 +38,7 @@ def test_every_option_of_it_is_one_that_the_program_knows(name):
     known = {}
     modules = ["jupyterhub.app", "jupyterhub.auth", "jupyterhub.spawner", "jupyterhub.proxy"]
     modules += ["nbgrader.coursedir", "nbgrader.exchange.default.exchange"]
-    modules += ["dockerspawner", "systemdspawner", "jupyter_server.services.kernels.kernelmanager"]
+    modules += ["dockerspawner", "systemdspawner"]
     for module in modules:
         try:
             loaded = importlib.import_module(module)
@@ -56,6 +56,16 @@ def test_every_option_of_it_is_one_that_the_program_knows(name):
             checked += 1
     if not checked:
         pytest.skip("None of the programs is installed here.")
+
+
+def test_what_ends_an_idle_server_is_told_to_the_server():
+    """It does not read the hub's file: an option of it that stood there alone would do nothing."""
+    config = PyFileConfigLoader("jupyterhub_config.py", str(DEPLOY)).load_config()
+    assert not {"ServerApp", "MappingKernelManager"} & set(config)
+    given = dict(word.removeprefix("--").split("=") for word in config.Spawner.args)
+    for option in ("ServerApp.shutdown_no_activity_timeout",
+                   "MappingKernelManager.cull_idle_timeout"):  # fmt: skip
+        assert given[option] == "3600"
 
 
 def test_what_was_not_run_says_so():
