@@ -1,7 +1,8 @@
 """What is computed with a model: the ELBO, the training loss, the importance-weighted bound.
 
-They use three methods of the model, ``encode(x)``, ``decode(z)`` through ``log_likelihood(z, x)``,
-and nothing else: a subclass with another likelihood is trained and evaluated by the same formula.
+Of the model the bounds use ``encode(x)`` and ``log_likelihood(z, x)``, and the training loss uses
+``loss_terms(x)``, which is made of these two: a subclass with another likelihood is trained and
+evaluated by the same formula.
 Every value is per example, in nats: shape [B].
 """
 
@@ -33,7 +34,8 @@ def elbo(
     """Return L(x) = E_q[log p(x|z)] - KL(q(z|x) || p(z)) in nats, [B, D] -> [B].
 
     The expectation is the mean over `n_samples` draws of z, the KL is exact. Slide "The Final
-    Objective Function". Raises TypeError for a model without q(z|x).
+    Objective Function". Raises TypeError for a model without q(z|x), ValueError for n_samples below
+    1.
     """
     mu, logvar = posterior(model, x)
     z = _samples(mu, logvar, n_samples, generator)
@@ -47,7 +49,8 @@ def log_importance_weights(
     B].
 
     `x` is [B, D]. Their mean over samples estimates the ELBO; the log of the mean of w is the
-    importance-weighted bound. Raises TypeError for a model without q(z|x).
+    importance-weighted bound. Raises TypeError for a model without q(z|x), ValueError for n_samples
+    below 1.
     """
     mu, logvar = posterior(model, x)
     z = _samples(mu, logvar, n_samples, generator)

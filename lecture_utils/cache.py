@@ -37,12 +37,12 @@ def cached(
     compute: Callable[[], dict],
     keep: Callable[[dict], bool] = lambda entry: True,
 ) -> dict:
-    """Return `compute()`, or what it returned before for the same `depends_on` and torch version.
+    """Return `compute()`, or what it returned before for the same `depends_on`, torch and Python.
 
     `depends_on` holds tensors, plain values, models, and the functions and classes that compute the
     result (see `fingerprint`). `compute` returns a dict of tensors, numbers, strings, lists and
     dicts, which is kept if `keep(result)` is true. A damaged, deleted or unreadable entry costs
-    only the time to compute it again.
+    only the time to compute it again. Raises TypeError as `fingerprint` does.
     """
     file = f"{name}-{fingerprint(depends_on)}.pt"
     for folder in _folders():
@@ -122,8 +122,9 @@ def fingerprint(depends_on: list) -> str:
     """Return a hash of tensors, plain values, models, functions and classes: 16 hex digits.
 
     Each part enters with its type and length, a tensor with dtype and shape, so that no two lists
-    of parts look alike. A function of this package or of a notebook enters with its bytecode and
-    all that it refers to, the values of its globals included; one of a library only by name.
+    of parts look alike; the versions of torch and Python enter, too. A function of this package or
+    of a notebook enters with its bytecode and all that it refers to, the values of its globals
+    included; one of a library only by name.
     Raises TypeError for what cannot be told apart from another of its kind.
     """
     digest = hashlib.sha256()

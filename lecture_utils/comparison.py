@@ -244,7 +244,8 @@ def generation(model, g, gaussian, images: Images, seed: int) -> dict[str, np.nd
 
 @torch.no_grad()
 def reconstruction(model, images: Images, seed: int) -> dict[str, np.ndarray]:
-    """-log p(x|z) in nats: at the code of the clean image, as trained, against noise; the KL."""
+    """-log p(x|z) in nats: at the code of the clean image, as trained, against noise; the KL; and
+    the squared error at the code, in squared intensities."""
     x, generator = images.test, _seeded(3000 + seed)
     parts = [_reconstructed(model, part, generator) for part in x.split(1000)]  # for memory
     found = {name: tenths(torch.cat([part[name] for part in parts])) for name in parts[0]}

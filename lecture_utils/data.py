@@ -80,7 +80,7 @@ def binarize(images: torch.Tensor, generator: torch.Generator | None = None) -> 
     """Draw binary pixels, float32 {0, 1} of the same shape, each 1 with probability intensity.
 
     `images` is uint8 (intensity = value / 255) or float in [0, 1]. Slide "Tutorial 7: images with
-    binary pixels".
+    binary pixels". Raises ValueError for what is no tensor.
     """
     _require_images(images)
     if images.dtype == torch.uint8:
@@ -93,7 +93,7 @@ def binarize(images: torch.Tensor, generator: torch.Generator | None = None) -> 
 
 def to_grey(images: torch.Tensor) -> torch.Tensor:
     """Return the intensities as float32 in [0, 1], same shape, from uint8 0..255 (floats pass
-    unchanged)."""
+    unchanged). Raises ValueError for what is no tensor."""
     _require_images(images)
     return images / 255 if images.dtype == torch.uint8 else images
 

@@ -33,7 +33,7 @@ class NoiseSchedule:
     `beta`, `alpha` = 1 - beta and `alpha_bar` (the product of the alphas) are float64 [T + 1], so
     that entry t belongs to time t; entry 0 stands for the clean z_0 (beta_0 = 0, alpha_bar_0 = 1).
     The betas grow linearly, by default as in Ho et al. (2020) but with T steps for their 1000, each
-    as strong as 1000 / T of theirs.
+    as strong as 1000 / T of theirs. Raises ValueError unless all lie strictly between 0 and 1.
     """
 
     def __init__(self, n_steps: int = 100, beta: torch.Tensor | None = None):
@@ -125,7 +125,7 @@ class Denoiser(nn.Module):
 
     def forward(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Return the guess of epsilon, [B, J], from z_t [B, J] and times t, int64 [B] in 1 ...
-        T."""
+        T. Raises ValueError for other shapes."""
         if zt.dim() != 2 or zt.shape[1] != self.latent_dim or t.shape != zt.shape[:1]:
             raise ValueError(
                 f"z_t has shape {list(zt.shape)} and t {list(t.shape)}, expected [B, "

@@ -44,7 +44,10 @@ def mean_loss_terms(model, x: torch.Tensor, seed: int = 0) -> MeanLossTerms:
 
 @torch.no_grad()
 def mean_elbo(model, x: torch.Tensor, n_samples: int = 1, seed: int = 0) -> Estimate:
-    """Return the mean ELBO over x [N, D] in nats, with its standard error over images."""
+    """Return the mean ELBO over x [N, D] in nats, with its standard error over images.
+
+    Raises TypeError for a model without q(z|x).
+    """
     parts = [
         bounds.elbo(model, batch, n_samples, generator).cpu()
         for batch, generator in _batches(model, x, seed)
@@ -57,7 +60,7 @@ def mean_log_likelihood(model, x: torch.Tensor, n_samples: int = 100, seed: int 
     """Return the mean importance-weighted estimate of log p(x) over x [N, D] in nats.
 
     It is a lower bound in expectation; Burda et al. (2015) use n_samples = 5000. The standard error
-    is over images.
+    is over images. Raises TypeError for a model without q(z|x).
     """
     parts = [
         bounds.importance_weighted_bound(model, batch, n_samples, generator).cpu()

@@ -45,7 +45,7 @@ class GanGenerator(nn.Module):
             )
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the images g(z), [B, J] -> [B, 784]."""
+        """Return the images g(z), [B, J] -> [B, 784]. Raises ValueError for another shape."""
         if z.dim() != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(
                 f"z has shape {list(z.shape)}, but this generator takes [B, {self.latent_dim}]."
@@ -87,7 +87,7 @@ class Discriminator(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the logits of D(x), [B, 784] -> [B]."""
+        """Return the logits of D(x), [B, 784] -> [B]. Raises ValueError for another shape."""
         if x.dim() != 2 or x.shape[1] != 784:
             raise ValueError(
                 f"x has shape {list(x.shape)}, but the discriminator takes [B, 784]. Use "
@@ -132,11 +132,12 @@ def fit_gan(
 ) -> History:
     """Train both networks on grey images in place, one step each in turn.
 
-    `images` is uint8 [N, D], or float in [0, 1]; a last short batch is dropped, because batch
-    normalisation dislikes it. Adam with betas (0.5, 0.999) as Radford et al. (2016) advise, and the
-    learning rates (D's, g's), which fall linearly to 0 in the second half of training. The history
-    holds the mean losses over 50 steps, "discriminator" and "generator", in nats. The GAN ends on
-    `device` in evaluation mode, also after the stop button (`interrupted` is then True).
+    `images` is uint8 [N, D], or float [N, D] in [0, 1] (or points in a plane, for `new_ring_gan`).
+    A last short batch is dropped, because batch normalisation dislikes it. Adam with betas
+    (0.5, 0.999) as Radford et al. (2016) advise, and the learning rates (D's, g's), which fall
+    linearly to 0 in the second half of training. The history holds the mean losses over 50 steps,
+    "discriminator" and "generator", in nats. The GAN ends on `device` in evaluation mode, also
+    after the stop button (`interrupted` is then True).
     Raises ValueError for bad images or sizes, FloatingPointError if a loss stops being finite.
     """
     if images.dim() != 2 or len(images) < batch_size or batch_size < 2 or epochs < 1:

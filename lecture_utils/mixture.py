@@ -33,7 +33,7 @@ class BernoulliMixture(NamedTuple):
         """Return log P(z=c) + log p(x|z=c) in nats for every c, [B, D] -> [B, K].
 
         log p(x|z) = sum_d [x_d logit_d - softplus(logit_d)] is linear in x, hence one matrix
-        product.
+        product. Raises ValueError unless x is float [B, D], as `log_likelihood` and `posterior` do.
         """
         if not x.is_floating_point() or x.dim() != 2 or x.shape[1] != self.logits.shape[1]:
             raise ValueError(

@@ -2,7 +2,8 @@
 
 They differ only in what the lecture says they differ in (slide "other Autoencoder models"): the
 DAE's input is corrupted, the VAE samples z and pays a KL. Built from the same seed, they start from
-the same shared weights. What every bound and the training use of a model is its contract:
+the same shared weights. What every bound uses of a model is its contract, and `loss_terms`, by
+which it is trained, is made of the same:
 
     encode(x)              the code z [B, J] of AE and DAE; mu and logvar of q(z|x) in the VAE
     decode(z)              the logits of the pixels
@@ -58,7 +59,10 @@ class EncoderDecoder(nn.Module):
         ones."""
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the pixels, [..., J] -> [..., D]; sigmoid makes probabilities."""
+        """Return the logits of the pixels, [..., J] -> [..., D]; sigmoid makes probabilities.
+
+        Raises ValueError for codes of another dimension.
+        """
         if z.shape[-1] != self.latent_dim:
             raise ValueError(
                 f"z has shape {list(z.shape)}, but this decoder takes [..., {self.latent_dim}]."
@@ -72,7 +76,7 @@ class EncoderDecoder(nn.Module):
 
     def code(self, x: torch.Tensor) -> torch.Tensor:
         """Return the one code that stands for x, [B, D] -> [B, J]: z, in the VAE the mean of
-        q(z|x)."""
+        q(z|x). Raises ValueError, as `encode` does, for pixels that are not float [B, D]."""
         return self.to_mu(self._hidden(x)).to(x.dtype)
 
     def reconstruct(self, x: torch.Tensor) -> torch.Tensor:

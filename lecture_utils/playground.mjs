@@ -272,7 +272,7 @@ export function mount(el, { models, images, view = "" }) {
     $(".mean").style.left = `${(100 * about.mean) / NATS}%`;
     const corrupted = about.kind === "DAE" ? ", corrupted as in its training" : "";
     $(".mean-note").textContent =
-      `Black mark: mean over test images${corrupted}, ` +
+      `Black mark: mean loss over test images${corrupted}, ` +
       `${about.mean.toFixed(1)} nats. ${isVae ? "" : "No q(z|x), so no KL. "}${about.note ?? ""}`;
     $(".model").value = name;
     host.dataset.ready = name;

@@ -326,7 +326,10 @@ def shipped(name: str) -> nn.Module:
 
 
 def shipped_and_packed(name: str, images: torch.Tensor, labels: torch.Tensor) -> dict:
-    """Return a trained model of the web edition as `packed` does, with its record's log p(x)."""
+    """Return a trained model of the web edition as `packed` does, with its record's log p(x).
+
+    Raises KeyError for a name without a record.
+    """
     record = json.loads(RECORD.read_text(encoding="utf-8"))[name]
     distance = record["distance to float32 (nats)"]
     note = (

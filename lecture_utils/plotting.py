@@ -22,7 +22,7 @@ from PIL import Image
 
 # Colours near those of Okabe and Ito (2008), moved so that labels can be written in them (contrast
 # with white at least 4.5:1) and so that all pairs stay apart in each kind of colour blindness;
-# tests/test_accessibility.py asserts both.
+# tests/notebooks/test_accessibility.py asserts both.
 COLORS = {
     "data": "#333333",  # observed data, truth, exact values
     "latent": "#0072E3",  # codes z, the encoder q(z|x)
@@ -79,6 +79,7 @@ def show(figure: plt.Figure, alt: str) -> None:
     """Display a figure as PNG with alternative text `alt`, what it shows, and close it.
 
     It is drawn with twice as many pixels as it is wide on the page, for high-resolution screens.
+    Raises ValueError for an empty `alt`.
     """
     if not alt.strip():
         raise ValueError(
@@ -106,7 +107,7 @@ def to_png(figure: plt.Figure, scale: int = 1) -> bytes:
 
 def tile(images: torch.Tensor, columns: int) -> np.ndarray:
     """Arrange square images [N, D], values in [0, 1], in rows of `columns`; returns one array
-    [height, width]."""
+    [height, width]. Raises ValueError if D is no square."""
     side = round(images.shape[-1] ** 0.5)
     if images.dim() != 2 or side * side != images.shape[1]:
         raise ValueError(f"images have shape {list(images.shape)}, expected [N, side * side].")
@@ -166,7 +167,7 @@ def latent_scatter(
 
     `codes` may be a dict {panel title: codes}: up to two panels a row, each on its own scale (a
     code may be several times wider than another). The first n codes are drawn. `prior_circle` marks
-    the circle that holds 95 % of N(0, I).
+    the circle that holds 95 % of N(0, I). Raises ValueError if there are no panels.
     """
     panels = codes if isinstance(codes, dict) else {"": codes}
     if not panels:

@@ -80,7 +80,7 @@ class Record:
     def effect(self, claim: Claim) -> verdicts.Effect:
         """Return ours - theirs on test images over paired seeds, with Student's interval.
 
-        With fewer than two seeds there is none: it is infinite, and p is 1.
+        With fewer than two seeds there is no interval: it is infinite, and p is 1.
         """
         ours, theirs = (self.values(row, claim.measure) for row in claim[1:])
         n = min(len(ours), len(theirs))

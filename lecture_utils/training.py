@@ -131,7 +131,8 @@ def mixed_precision(device: torch.device | str) -> torch.autocast:
     stay float32 (Micikevicius et al. 2018, "Mixed Precision Training"). The environment variable
     ``LECTURE_PRECISION=float32`` switches it off, for the same numbers on more machines;
     ``LECTURE_PRECISION=bfloat16`` switches it on wherever training runs on the CPU, to see what the
-    rounding changes: about eight times slower where the processor has no such instructions.
+    rounding changes: about eight times slower where the processor has no such instructions. Raises
+    ValueError for another word there than these and "auto".
     """
     return torch.autocast("cpu", torch.bfloat16, enabled=_is_mixed(torch.device(device)))
 

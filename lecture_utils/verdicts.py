@@ -57,7 +57,8 @@ def effect(ours: np.ndarray, theirs: np.ndarray | float = 0.0) -> Effect:
     """Return the mean of ours - theirs, both [n seeds, B blocks], row by row of one seed.
 
     The interval is Student's, with as many degrees of freedom as the fewer of seeds and blocks
-    allow. With fewer than two seeds there is none: it is infinite, and p is 1.
+    allow. With fewer than two seeds there is no interval: it is infinite, and p is 1. Raises
+    ValueError for fewer than two blocks.
     """
     difference = np.asarray(ours, dtype=float) - theirs
     n, mean = len(difference), float(difference.mean()) if difference.size else math.nan

@@ -65,7 +65,7 @@ def examine(
     `beta` is the weight of the KL that is meant; `trained` says whether the model is.
 
     Random states, weights, buffers, gradients, modes and plain attributes are restored. Raises
-    CannotExamine if the adapter does not fit the code.
+    CannotExamine if the adapter does not fit the code, or `x` is not float with 8 images or more.
     """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() < 2 or len(x) < 8:
         raise CannotExamine(

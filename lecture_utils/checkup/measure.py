@@ -30,7 +30,7 @@ class Dose(NamedTuple):
     estimated: bool  # the KL is a Monte Carlo estimate
     silent: tuple[bool, bool]  # no gradient to mu, to the second number
     no_error: bool  # the loss does not depend on the decoder's output
-    terms: dict  # if no reading fits: the KL's slope as a combination of 1, exp(s), exp(2 s)
+    terms: dict  # if no reading fits: the KL's slope by 1, exp(s/2), exp(s), exp(2 s)
     batch: str  # "mean", "sum" or "neither": how the loss joins the images of a batch
     half: float  # KL's weight over the error's on half of the batch, relative to the whole
 

@@ -150,7 +150,7 @@ def _draw_units(axis, measured):
     axis.set_title("KL of each unit")
     learned = measured.get("learned")
     if learned is None:
-        return _nothing(axis, "not known: give 100 images or more")
+        return _nothing(axis, "not known")  # the text says what it takes
     values = learned.kl_units.sort(descending=True).values.cpu().numpy()
     axis.bar(range(1, len(values) + 1), values, color=COLORS["kl"])
     axis.set(xlabel="unit", ylabel="nats", ylim=(0, max(values.max() * 1.1, 0.1)))

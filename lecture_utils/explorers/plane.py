@@ -70,6 +70,7 @@ class BetaPicture:
     def draw(self, beta: str) -> Frame:
         """Draw the model of one beta. Raises KeyError for a label that is not there."""
         facts = self.facts[beta]
+        sigma = f"{facts.sigma:.3f}" if facts.sigma >= 0.0005 else "below 0.001"
         for label, cloud in self.clouds.items():
             cloud.set_visible(label == beta)
         self.ring.set_data([facts.kl], [facts.error])
@@ -77,7 +78,7 @@ class BetaPicture:
         return Frame(
             self.picture.png(),
             f"beta = {beta}: error {facts.error:.1f} nats, KL {facts.kl:.1f}, sum "
-            f"{facts.error + facts.kl:.1f}. The median sigma is {facts.sigma:.3f}; "
+            f"{facts.error + facts.kl:.1f}. The median sigma is {sigma}; "
             f"{facts.outside:.0%} of the means lie outside the frame. Below, ten test images and "
             "what the decoder makes of their means.",
         )

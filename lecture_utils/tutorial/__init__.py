@@ -32,7 +32,7 @@ def check(task: str, *functions) -> None:
     """Check the answer to a task of Tutorial 7 and say what was seen; an answer that is not right
     yet stops nothing.
 
-    While nbgrader validates the notebook, a failed check raises instead.
+    While nbgrader validates the notebook, a failed check raises NotYet instead.
     """
     names = TASKS[task].functions
     given = dict(zip(names, functions, strict=True))
@@ -46,7 +46,8 @@ def check_target(model, choose_training) -> None:
     """Check the settings of task 6 and the test ELBO, in nats, of the model that was trained with
     them.
 
-    The ELBO is the package's, on data loaded anew: a mistake in task 4 does not hide here.
+    The ELBO is the package's, on data loaded anew: a mistake in task 4 does not hide here. While
+    nbgrader validates the notebook, a failed check raises NotYet.
     """
     from lecture_utils.tutorial.answers import mean_test_elbo
 
@@ -94,7 +95,7 @@ def _say(label, failed):
 
 def take(name: str):
     """Return the package's own answer, for example `gaussian_kl = take("gaussian_kl")`; the task
-    then earns 0 points."""
+    then earns 0 points. Raises ValueError for a name that is no answer's."""
     from lecture_utils.tutorial.answers import NAMES
 
     if name not in NAMES:
