@@ -4,7 +4,7 @@ A cell that shows the playground or an explorer gets a place for it, which a scr
 models are not the notebook's own, which the reader has not trained, but those in
 lecture_utils/weights. Only the pages with such a place load the script, and it loads a model
 (1.7 MB) when a reader comes near to the place. What computes in Python is a table of pictures:
-EM's is made with the pages, that of beta, which takes seven trainings, lies in `pictures/`
+most are made with the pages, that of beta, which takes seven trainings, lies in `pictures/`
 (``benchmarks/playground.py`` makes it).
 """
 

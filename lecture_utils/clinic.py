@@ -243,8 +243,8 @@ CASES = {
     20: ForgottenEval,
     21: GreyPixels,
 }
-# What the check-up calls them: a fault, or a note (the clamp acts on huge logits only, grey and
-# thresholded pixels are a choice of the data).
+# What the check-up calls them: faults, but for the notes of 9 and 21, since grey and thresholded
+# pixels are a choice of the data.
 NAMES = {
     1: "readings-differ",
     2: "readings-differ",

@@ -19,6 +19,7 @@ def learned(e):
         return
     silent = v.active == 0 and v.kl_units.max() < 0.02
     if silent and (abs(v.error / v.without_code - 1) < 0.1 or e.trained):
+        causes, see = _collapse(e)
         yield Finding(
             "collapse",
             "fault" if e.trained else "note",
@@ -31,8 +32,8 @@ def learned(e):
             f"no active unit of {units}, KL {v.kl_units.sum():.3g} nats; error {v.error:.4g}, of "
             f"the mean image alone "
             f"{v.without_code:.4g}, with the neighbour's code {v.swapped:.4g}",
-            _collapse_causes(e),
-            case(6),
+            causes,
+            see,
         )
     elif v.error < v.without_code and v.variance > 2 and v.off_prior.mean() > 0.3:
         yield Finding(
@@ -55,18 +56,19 @@ def _too_little_kl(e):
     return e.bernoulli and min(e.doses.values(), default=1.0) / e.beta < 0.7
 
 
-def _collapse_causes(e):
+def _collapse(e):
+    """The causes of a collapse, and where that kind of it is explained."""
     doses = [value / e.beta for value in e.doses.values()]
     if e.draw is not None and e.draw.to_mu is None and not e.draw.none:
-        return (
-            "the detached draw, found above: with a dose of 1 the encoder still sees only the KL",
-        )
+        cause = "the detached draw, found above: whatever the dose, the encoder sees only the KL"
+        return (cause,), case(14)
     if doses and max(doses) > 1.5:
-        return (f"the price: a dose of {max(doses):.3g}",)
+        return (f"the price: a dose of {max(doses):.3g}",), case(6)
+    where = case('notebook 10, "Real collapse, and what treats it"')
     if doses:
         cause = "a real one: the draw has its gradient, and the dose is {:.3g}. KL annealing or "
-        return ((cause + "free bits; a weaker decoder; another start").format(max(doses)),)
-    return ("not known: the dose could not be measured",)
+        return ((cause + "free bits; a weaker decoder; another start").format(max(doses)),), where
+    return ("not known: the dose could not be measured",), where
 
 
 def evaluation(e):

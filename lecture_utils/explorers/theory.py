@@ -200,7 +200,7 @@ def diffusion_chain(s: float, n_steps: int) -> Chain:
     """Return the chain of `n_steps` for data N(1, s^2), linear schedule of Ho et al. (2020) scaled
     by 1000/T. As is usual, beta tilde_1 = 0, which is no variance, is replaced by beta tilde_2.
 
-    Raises ValueError for fewer than 30 steps (beta_T would reach 1) or s <= 0.
+    Raises ValueError for fewer than 30 steps (at 20, beta_T reaches 1) or s <= 0.
     """
     if n_steps < STEPS[0] or not s > 0:
         raise ValueError(f"n_steps is {n_steps} and s {s}: at least {STEPS[0]}, and above 0.")

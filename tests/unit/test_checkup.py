@@ -88,7 +88,7 @@ def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images)
     x = data.binarize(images, torch.Generator().manual_seed(0))
     report = checkup.examine(patient, x, loss, trained=True)
     (collapse,) = (f for f in report.findings if f.name == "collapse")
-    assert "the dose is 1.3" in collapse.causes[0]
+    assert "the dose is 1.3" in collapse.causes[0] and "Real collapse" in collapse.see
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -315,6 +315,7 @@ def test_collapse_is_told_apart_from_a_detached_draw(mnist, images):
         report = clinic.examine(patient, images, trained=True)
         (collapse,) = [finding for finding in report.findings if finding.name == "collapse"]
         seen[case] = collapse.causes[0]
+        assert collapse.see == f"notebook 10, case {case}"
     assert "price" in seen[6] and "detached" in seen[14]
 
 
