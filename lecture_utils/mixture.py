@@ -126,7 +126,7 @@ def nat_baselines(mnist: MNIST) -> dict[str, evaluation.Estimate]:
     `binary_test_set(mnist)`.
 
     Both are fitted to the intensities of the training images (why: see `fit_mixture`). The thread
-    "what a nat is worth" of notebooks 02, 06 and 08 starts with these two. The first call takes
+    "what a nat is worth" of notebooks 02, 03, 06 and 08 starts with these two. The first call takes
     about five seconds on two cores; later ones take the mixture from the cache.
     """
     models = {

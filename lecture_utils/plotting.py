@@ -221,7 +221,8 @@ def digit_panel(
                 color="black",
                 lw=1.5,
                 ls="--",
-                zorder=3,
+                zorder=5,  # above the large digits, which would hide it
+                path_effects=[patheffects.withStroke(linewidth=3.5, foreground="white")],
             )
         )
     digits = labels.unique().tolist()

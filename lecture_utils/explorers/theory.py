@@ -168,7 +168,7 @@ def draw_densities(axis, z: np.ndarray) -> None:
     axis.set(xlabel="$z$", xlim=(z[0], z[-1]))
     for y, text, name in (
         (0.93, r"prior $p(z)$, dotted", "prior"),
-        (0.86, r"likelihood, dash-dotted", "reconstruction"),
+        (0.86, r"likelihood$/p(\mathbf{x})$, dash-dot", "reconstruction"),
         (0.79, r"posterior, solid", "data"),
     ):
         axis.text(0.02, y, text, color=COLORS[name], transform=axis.transAxes)
