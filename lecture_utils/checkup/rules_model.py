@@ -64,11 +64,13 @@ def _collapse(e):
         return (cause,), case(14)
     if doses and max(doses) > 1.5:
         return (f"the price: a dose of {max(doses):.3g}",), case(6)
-    where = case('notebook 10, "Real collapse, and what treats it"')
-    if doses:
-        cause = "a real one: the draw has its gradient, and the dose is {:.3g}. KL annealing or "
-        return ((cause + "free bits; a weaker decoder; another start").format(max(doses)),), where
-    return ("not known: the dose could not be measured",), where
+    section = '"Real collapse, and what treats it"'
+    if not doses:
+        return ("not known: the dose could not be measured",), f"{case(6)}, and {section}"
+    passes = e.draw is not None and not e.draw.none  # else nothing is known of its gradient
+    seen = "the draw has its gradient, and " if passes else ""
+    cause = f"a real one: {seen}the dose is {max(doses):.3g}. KL annealing or free bits; "
+    return (cause + "a weaker decoder; another start",), f"notebook 10, {section}"
 
 
 def evaluation(e):

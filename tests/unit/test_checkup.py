@@ -1,9 +1,10 @@
 """The check-up: every fault by name, no false alarm, and a model that is left as it was."""
 
 import warnings
+from types import SimpleNamespace
 
 from lecture_utils import bounds, checkup, clinic, data, models, training
-from lecture_utils.checkup import forms, rows
+from lecture_utils.checkup import forms, rows, rules_model
 
 import pytest
 import torch
@@ -45,6 +46,7 @@ def test_every_patient_is_diagnosed_and_nothing_else_is_said(case, images):
     (finding,) = (f for f in report.findings if f.name == clinic.NAMES[case])
     same = [other for other, name in clinic.NAMES.items() if name == finding.name]
     assert finding.see in [f"notebook 10, case {other}" for other in same]
+    assert finding.level == ("note" if case in (9, 21) else "fault")
 
 
 class NormalEncoder(nn.Linear):
@@ -88,7 +90,17 @@ def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images)
     x = data.binarize(images, torch.Generator().manual_seed(0))
     report = checkup.examine(patient, x, loss, trained=True)
     (collapse,) = (f for f in report.findings if f.name == "collapse")
-    assert "the dose is 1.3" in collapse.causes[0] and "Real collapse" in collapse.see
+    assert "its gradient, and the dose is 1.3" in collapse.causes[0]
+    assert collapse.see == 'notebook 10, "Real collapse, and what treats it"'
+
+
+def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
+    unknown = SimpleNamespace(doses={}, beta=1.0, draw=None)
+    causes, see = rules_model._collapse(unknown)
+    assert causes == ("not known: the dose could not be measured",)
+    assert "case 6" in see and "Real collapse" in see
+    unknown.doses = {"mu": 1.0}
+    assert "gradient" not in rules_model._collapse(unknown)[0][0]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
