@@ -58,8 +58,8 @@ c.Spawner.environment = {
 }
 
 # A kernel that was idle for an hour and that no page shows is ended, and a server without kernels
-# that nobody has used for an hour is stopped: its memory is free. Both are options of the student's
-# server, which does not read this file.
+# and terminals that nobody has used for an hour is stopped: its memory is free. Both are options of
+# the student's server, which does not read this file.
 c.Spawner.args = [
     "--ServerApp.shutdown_no_activity_timeout=3600",
     "--MappingKernelManager.cull_idle_timeout=3600",

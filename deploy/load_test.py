@@ -180,7 +180,9 @@ def wave(school, names, notebook) -> Wave:
     theirs = [process for kind, _, process in watch.processes() if kind != "hub"]
     for name in names:
         school.machine.run(f"pkill -9 -u {name}", check=False)
-    psutil.wait_procs(theirs, timeout=30)  # or `fits` would count their memory once more
+    _, alive = psutil.wait_procs(theirs, timeout=30)  # `fits` would count their memory once more
+    if alive:
+        print(f"{len(alive)} processes did not end: their memory is counted again")
     return Wave(taken, watch, hub)
 
 

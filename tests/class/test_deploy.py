@@ -11,6 +11,8 @@ from types import SimpleNamespace
 import freeze
 import pytest
 import yaml
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
 from packaging.requirements import Requirement
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -63,9 +65,10 @@ def test_what_ends_an_idle_server_is_told_to_the_server():
     config = PyFileConfigLoader("jupyterhub_config.py", str(DEPLOY)).load_config()
     assert not {"ServerApp", "MappingKernelManager"} & set(config)
     given = dict(word.removeprefix("--").split("=") for word in config.Spawner.args)
-    for option in ("ServerApp.shutdown_no_activity_timeout",
-                   "MappingKernelManager.cull_idle_timeout"):  # fmt: skip
-        assert given[option] == "3600"
+    for owner, option in ((ServerApp, "shutdown_no_activity_timeout"),
+                          (MappingKernelManager, "cull_idle_timeout")):  # fmt: skip
+        assert option in owner.class_trait_names(config=True)  # the server knows it by this name
+        assert given[f"{owner.__name__}.{option}"] == "3600"
 
 
 def test_what_was_not_run_says_so():
