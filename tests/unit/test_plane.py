@@ -49,6 +49,8 @@ def test_draws_each_beta_in_milliseconds_and_says_what_it_shows(images):
     assert frames["0"].png[:4] == b"\x89PNG" and frames["0"].png != frames["1"].png
     assert "beta = 0:" in frames["0"].words and "median sigma is 0.010" in frames["0"].words
     assert picture.draw("0").png == frames["0"].png
+    narrow = plane.BetaPicture({"0": a_vae(0, 1e-4)}, *images).draw("0")
+    assert "median sigma is below 0.001" in narrow.words  # and not 0.000
     start = time.perf_counter()
     for beta in "0101010101":
         picture.draw(beta)

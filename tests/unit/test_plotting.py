@@ -41,6 +41,8 @@ def test_a_scatter_of_codes_has_a_panel_for_each_and_refuses_none():
     figure = plotting.latent_scatter(codes, torch.arange(20) % 10, n=15)
     assert [axis.get_title() for axis in figure.axes if axis.axison] == ["A", "B", "C"]
     assert len(figure.axes) == 4
+    (circle,) = figure.axes[0].patches
+    assert all(circle.zorder > text.zorder for text in figure.axes[0].texts)  # and is seen
     plt.close(figure)
     with pytest.raises(ValueError, match="no codes"):
         plotting.latent_scatter({}, torch.zeros(0))
