@@ -281,8 +281,8 @@ def drawn(judged: list[Judged]) -> dict[str, dict[str, tuple]]:
 def sign_map(record: Study, claims: list[list[Comparison]]) -> tuple[np.ndarray, np.ndarray]:
     """Return effects [R, C] in units of what matters, better positive, and a sign for each.
 
-    "+", "−" and "=" where the 95 % interval of one comparison alone says better, worse or alike,
-    "?" where it says nothing, "" with fewer than two seeds. Without Holm's correction: for looking.
+    "+", "−" and "=" where the rule, applied to one comparison alone, says better, worse or alike,
+    "?" where it says open, "" with fewer than two seeds. Without Holm's correction: for looking.
     """
     signs = {"better": "+", "worse": "\N{MINUS SIGN}", "alike": "=", "open": "?", "missing": ""}
 
