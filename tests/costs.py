@@ -14,10 +14,15 @@ import psutil
 import pytest
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of this process so far, of its living descendants and of those that ended."""
-    total = 0.0
+def cpu_seconds(family: bool = True) -> float:
+    """CPU seconds of this process so far, of its living descendants and of those that ended.
+
+    Without `family`, of this process alone.
+    """
     me = psutil.Process()
+    if not family:
+        return sum(me.cpu_times()[:2])
+    total = 0.0
     for process in [me, *me.children(recursive=True)]:
         try:
             times = process.cpu_times()
@@ -31,8 +36,12 @@ def cpu_seconds() -> float:
 class Costs:
     """Books the CPU time since the last test to the part that the test belongs to."""
 
-    def __init__(self, root):
-        self.root, self.parts, self.last = root, collections.Counter(), cpu_seconds()
+    def __init__(self, config):
+        self.root, self.parts = config.rootpath, collections.Counter()
+        # Workers book for themselves: the process that started them books itself alone.
+        has_workers = bool(getattr(config.option, "numprocesses", None))
+        self.family = hasattr(config, "workerinput") or not has_workers
+        self.last = cpu_seconds(self.family)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
@@ -43,7 +52,7 @@ class Costs:
         return result
 
     def book(self, part):
-        now = cpu_seconds()
+        now = cpu_seconds(self.family)
         self.parts[part] += max(0.0, now - self.last)
         self.last = now
 
@@ -55,7 +64,7 @@ class Costs:
 
 
 def pytest_configure(config):
-    config.pluginmanager.register(Costs(config.rootpath), "costs")
+    config.pluginmanager.register(Costs(config), "costs")
 
 
 def minutes_by_part(file: str | Path) -> dict[str, float]:
