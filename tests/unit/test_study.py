@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 from lecture_utils import comparison, study, verdicts
 
@@ -331,13 +332,13 @@ def test_rounding_turns_no_verdict_and_of_two_outcomes_leaves_one_open():
 def test_of_the_sentences_on_generating_one_turns_with_the_rounding_after_eight_epochs():
     """What 07 says of halves of the seeds and of rounding below its four sentences."""
     float32, bfloat16 = study.Study(), study.Study(precision="bfloat16")
-    asked = {source: study.only_the_vae(source=source) for source in comparison.SOURCES}
+    asked = {source: partial(study.only_the_vae, source=source) for source in comparison.SOURCES}
     turned = {}
-    for name, claims in (asked | {"like for like": study.like_for_like()}).items():
-        whole = {study.word(study.answer(record, claims)) for record in (float32, bfloat16)}
+    for name, question in (asked | {"like for like": study.like_for_like}).items():
+        whole = {study.word(study.answer(record, question())) for record in (float32, bfloat16)}
         assert len(whole) == 1
         for epochs in study.CORE_EPOCHS:
-            some = [claim for claim in claims if claim.ours.epochs == epochs]
+            some = question((epochs,))
             halves = [study.answer(float32, some, range(start, start + 10)) for start in (0, 10)]
             precisions = [study.answer(record, some) for record in (float32, bfloat16)]
             words = [study.word(judged) for judged in halves + precisions]
