@@ -59,7 +59,8 @@ def _too_little_kl(e):
 def _collapse(e):
     """The causes of a collapse, and where that kind of it is explained."""
     doses = [value / e.beta for value in e.doses.values()]
-    if e.draw is not None and e.draw.to_mu is None and not e.draw.none:
+    drawn = e.draw is not None and not e.draw.none  # else nothing is known of its gradient
+    if drawn and e.draw.to_mu is None:
         cause = "the detached draw, found above: whatever the dose, the encoder sees only the KL"
         return (cause,), case(14)
     if doses and max(doses) > 1.5:
@@ -67,8 +68,7 @@ def _collapse(e):
     section = '"Real collapse, and what treats it"'
     if not doses:
         return ("not known: the dose could not be measured",), f"{case(6)}, and {section}"
-    passes = e.draw is not None and not e.draw.none  # else nothing is known of its gradient
-    seen = "the draw has its gradient, and " if passes else ""
+    seen = "the draw has its gradient, and " if drawn else ""
     cause = f"a real one: {seen}the dose is {max(doses):.3g}. KL annealing or free bits; "
     return (cause + "a weaker decoder; another start",), f"notebook 10, {section}"
 
