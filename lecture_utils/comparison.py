@@ -4,7 +4,8 @@ Each measure is ten values, [10], one for each tenth of the test images: their m
 their scatter says what other images would have changed (`verdicts.effect`).
 """
 
-from typing import NamedTuple
+import functools
+from dataclasses import dataclass
 
 from lecture_utils import data, frechet, models
 from lecture_utils.evaluation import codes_of
@@ -34,7 +35,8 @@ LEVELS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)  # of noise, in the curve
 SOURCES = ("N(0, I)", "Gaussian", "mixture")
 
 
-class Images(NamedTuple):
+@dataclass(frozen=True)
+class Images:
     """What models are measured on: binary pixels [N, 784], labels [N]; the test set in a random
     order, so that image i belongs to tenth i % 10, and any first rows are a sample."""
 
@@ -42,20 +44,24 @@ class Images(NamedTuple):
     train_labels: torch.Tensor
     test: torch.Tensor
     test_labels: torch.Tensor
-    test_features: torch.Tensor  # of the grey test images, [N, 64] (frechet.digit_features)
+    grey_test: torch.Tensor  # the same images, uint8 [N, 784]
+
+    @functools.cached_property
+    def test_features(self) -> torch.Tensor:
+        """What a digit classifier sees in the test images, [N, 64] (`frechet.digit_features`)."""
+        return frechet.digit_features(self.grey_test)
 
 
 def images(mnist: data.MNIST) -> Images:
     """Return 10,000 training images at random, and all test images in random order."""
     rows = torch.randperm(len(mnist.train_images), generator=_seeded(7))[:N_LABELLED]
     order = data.test_subset(data.TEST_SIZE)
-    features = frechet.digit_features(mnist.test_images[order])  # first: it needs most memory
     return Images(
         data.binarize(mnist.train_images[rows], _seeded(7)),
         mnist.train_labels[rows],
         data.binary_test_set(mnist)[order],
         mnist.test_labels[order],
-        features,
+        mnist.test_images[order],
     )
 
 
@@ -206,7 +212,10 @@ def views_of(model, images: Images, seed: int) -> dict:
         inputs["expected"] = lambda x: expected_corruption(x, model.noise)
     views = {}
     for kind, prepared in inputs.items():
-        codes = [codes_of(model, prepared(x)) for x in (images.train, images.test)]
+        codes = [
+            torch.cat([codes_of(model, prepared(part)) for part in x.split(1000)])  # for memory
+            for x in (images.train, images.test)
+        ]
         views[kind] = (codes, codes)
     if isinstance(model, models.VAE):
         generator = _seeded(1000 + seed)
@@ -291,9 +300,10 @@ def measure_pca(images: Images, dim: int, seed: int = 0) -> dict[str, np.ndarray
 def measure_pixels(images: Images) -> dict[str, np.ndarray]:
     """Separation by the 784 binary pixels themselves; whitening them is impossible (some never
     vary)."""
+    sets = images.train, images.train_labels, images.test, images.test_labels
     return {
-        "probe": tenths(_correct(_probe(), *images[:4])),
-        "knn": tenths(_correct(_neighbours(), *images[:4])),
+        "probe": tenths(_correct(_probe(), *sets)),
+        "knn": tenths(_correct(_neighbours(), *sets)),
         "silhouette": silhouette(images.test[:N_PAIRS], images.test_labels[:N_PAIRS]),
     }
 

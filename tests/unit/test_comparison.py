@@ -100,9 +100,7 @@ def material(monkeypatch):
     generator = torch.Generator().manual_seed(2)
     labels = torch.arange(400) // 10 % 10
     x = (torch.rand(400, 784, generator=generator) < labels[:, None] / 12 + 0.1).float()
-    return comparison.Images(
-        x[:200], labels[:200], x[200:], labels[200:], frechet.digit_features(x[200:])
-    )
+    return comparison.Images(x[:200], labels[:200], x[200:], labels[200:], x[200:])
 
 
 @pytest.mark.parametrize("name", ["AE", "DAE", "VAE"])

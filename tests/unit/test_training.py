@@ -2,6 +2,7 @@
 promises of it.
 """
 
+import copy
 import math
 import random
 
@@ -562,6 +563,52 @@ def test_without_a_gpu_training_loads_no_compiler_for_one():
         torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
         print([name for name in sys.modules if name.startswith("triton.")])"""
     assert output_of(code) == "[]"
+
+
+def test_adam_is_torchs_to_the_last_bit():
+    model, x = models.VAE(**SMALL), binary_pixels()
+    twin = copy.deepcopy(model)
+    options = {"betas": (0.9, 0.99), "eps": 1e-4, "fused": True}
+    for each, kind in ((model, training.Adam), (twin, torch.optim.Adam)):
+        update = training.updater(
+            kind(training.layer_rates(each, 1e-2), **options), 5, training.one_cycle
+        )
+        noise = seeded()
+        for _ in range(5):
+            update(bounds.negative_elbo(each, x, noise).mean())
+    for ours, torchs, start in zip(
+        model.parameters(), twin.parameters(), models.VAE(**SMALL).parameters(), strict=True
+    ):
+        assert torch.equal(ours, torchs) and not torch.equal(ours, start)
+
+
+@pytest.mark.slow
+def test_training_loads_no_compiler():
+    """It took two seconds and 80 MB in each kernel that trained."""
+    code = """if True:
+        import sys
+        from lecture_utils import models, training
+        import torch
+        model = models.VAE(latent_dim=2, hidden=(5,), n_pixels=9, seed=0)
+        before = set(sys.modules)
+        training.fit(model, torch.zeros(20, 9), epochs=1, device="cpu", progress=False)
+        print(sorted({"sympy", "torch._dynamo"} & (set(sys.modules) - before)))"""
+    assert output_of(code) == "[]"
+
+
+def test_training_trains_where_gradients_are_switched_off():
+    """As in an evaluation that needs the digit classifier, the first time."""
+    images, labels = random_images(200), torch.arange(200) % 2
+    weights = []
+    for context in (torch.enable_grad(), torch.no_grad()):
+        model, judge = models.VAE(**SMALL), torch.nn.Linear(20, 2)
+        torch.nn.init.zeros_(judge.weight)
+        torch.nn.init.zeros_(judge.bias)
+        with context:
+            fit(model, images, epochs=1)
+            training.fit_classifier(judge, images, labels, epochs=1, device="cpu", progress=False)
+        weights.append([*model.parameters(), *judge.parameters()])
+    assert all(map(torch.equal, *weights)) and judge.weight.any()
 
 
 def test_a_gpu_is_taken_where_there_is_one_and_the_cpu_otherwise(monkeypatch):
