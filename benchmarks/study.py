@@ -19,7 +19,7 @@ import time
 import warnings
 from pathlib import Path
 
-from lecture_utils import comparison, data, frechet, models, study, training
+from lecture_utils import comparison, data, models, study, training
 
 import torch
 
@@ -138,7 +138,6 @@ def main():
     print(f"{len(runs)} runs to go")
     if arguments.list or not runs:
         return
-    frechet.digit_classifier()  # trained once, then from the cache
     machine = torch.backends.cpu.get_cpu_capability()
     context = multiprocessing.get_context("spawn")
     start = time.perf_counter()

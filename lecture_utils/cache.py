@@ -1,4 +1,4 @@
-"""What takes long is computed once and kept: trained models, the mixture, the digit classifier.
+"""What takes long is computed once and kept: trained models, the mixture of Bernoullis.
 
 A result is found again by the fingerprint of all that it depends on: tensors, plain values, and the
 code that computes it. A changed comment, or a change in a function that was not used, computes

@@ -3,8 +3,8 @@ features, and two measures that need no network: grey where strokes should be bl
 
 import functools
 
-from lecture_utils import data
-from lecture_utils.training import fit_classifier, trained
+from lecture_utils import data, pretrained
+from lecture_utils.training import best_device
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ def digit_features(images: torch.Tensor) -> torch.Tensor:
     """Return what a digit classifier sees in [N, 784] grey pixels: float32 [N, 64] on the CPU.
 
     `images` is uint8 0..255 or float in [0, 1] (pixel probabilities count as grey values). The
-    features are the last hidden layer of a convolutional network trained on grey MNIST, once:
-    seconds, then from the cache. Raises ValueError for other shapes and pixels.
+    features are the last hidden layer of a convolutional network trained on grey MNIST.
+    Raises ValueError for other shapes and pixels.
     """
     if images.dim() != 2 or images.shape[1] != 784:
         raise ValueError(
@@ -40,23 +40,30 @@ def digit_features(images: torch.Tensor) -> torch.Tensor:
 @functools.cache
 def digit_classifier() -> nn.Sequential:
     """Return the network, grey [B, 784] -> logits [B, 10], whose last hidden layer has the
-    features."""
-    mnist = data.load_mnist()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        classifier = nn.Sequential(
-            nn.Unflatten(1, (1, 28, 28)),
-            nn.Conv2d(1, 16, 5, stride=2, padding=2),  # [B, 16, 14, 14]
-            nn.ReLU(),
-            nn.Conv2d(16, 32, 5, stride=2, padding=2),  # [B, 32, 7, 7]
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(32 * 7 * 7, 64),
-            nn.ReLU(),
-            nn.Linear(64, 10),
-        )
-    images, labels = mnist.train_images, mnist.train_labels
-    return trained(classifier, images, labels, fit=fit_classifier, progress=False)[0]
+    features.
+
+    It comes trained, since a distance is comparable only if all are measured in the same features:
+    trained anew, another processor's rounding would give another network. Raises OSError for
+    damaged files (`pretrained.restored`).
+    """
+    network = untrained_classifier()
+    command = "python benchmarks/digit_classifier.py"
+    return pretrained.restored(network, "digit_classifier", command)[0].to(best_device())
+
+
+def untrained_classifier() -> nn.Sequential:
+    """Return the architecture of `digit_classifier`, with random weights."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 28, 28)),
+        nn.Conv2d(1, 16, 5, stride=2, padding=2),  # [B, 16, 14, 14]
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 5, stride=2, padding=2),  # [B, 32, 7, 7]
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 64),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
 
 
 def frechet_distance(features_a: torch.Tensor, features_b: torch.Tensor) -> float:

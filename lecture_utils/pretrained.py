@@ -34,7 +34,15 @@ def load(name: str) -> tuple[models.VAE, dict]:
     """
     if name not in NAMES:
         raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(NAMES)}.")
-    model, file = build(), FOLDER / name
+    return restored(build(), name, "make bench-published")
+
+
+def restored(model: nn.Module, name: str, command: str) -> tuple[nn.Module, dict]:
+    """Give `model` the weights of that name; return it, in evaluation mode, with their record.
+
+    Raises OSError for a missing or damaged file; it says that `command` trains anew.
+    """
+    file = FOLDER / name
     try:
         model.load_state_dict(load_file(file.with_suffix(".safetensors")))
         record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
@@ -42,7 +50,6 @@ def load(name: str) -> tuple[models.VAE, dict]:
         raise OSError(
             f"{file}.safetensors or its record, {file.name}.json, is missing or damaged ({error}). "
             "Fetch both again: git checkout -- lecture_utils/weights, or install the package "
-            "again. "
-            "Or train anew: make bench-published."
+            f"again. Or train anew: {command}."
         ) from error
     return model.eval(), record

@@ -72,7 +72,7 @@ def _batches(images, batch_size, pixels, order, draws):
         yield data.binarize(batch, draws) if pixels == "binary" else data.to_grey(batch)
 
 
-class Adam(torch.optim.Adam):
+class _Adam(torch.optim.Adam):
     """torch's Adam, without the wrappers round its methods.
 
     They serve torch's compiler and import it at the first step: two seconds and 80 MB in a kernel.
@@ -90,7 +90,7 @@ def adam_by_layer(model: nn.Module, learning_rate: float) -> torch.optim.Optimiz
     # beta_2 = 0.99: the average of the squared gradients must follow a learning rate that rises and
     # falls within a few hundred steps.
     groups = layer_rates(model, learning_rate)
-    return Adam(groups, betas=(0.9, 0.99), eps=1e-4, fused=True)
+    return _Adam(groups, betas=(0.9, 0.99), eps=1e-4, fused=True)
 
 
 def layer_rates(model: nn.Module, learning_rate: float) -> list[dict]:
@@ -244,7 +244,7 @@ def training_loop(
     total, count, done = None, 0, 0
     try:
         while done < n_steps:
-            with torch.enable_grad():  # also where a caller only evaluates, as for `frechet`
+            with torch.enable_grad():  # also in a cell that has switched gradients off
                 losses = step()
             done += 1
             sums = torch.stack([values.detach().sum() for values in losses.values()])
@@ -361,7 +361,7 @@ def fit_classifier(
     order = generators(seed, device)[0]
     rows = endless_rows(len(images), batch_size, order)
     steps = epochs * math.ceil(len(images) / batch_size)
-    adam = Adam(model.parameters(), lr=learning_rate, fused=True)
+    adam = _Adam(model.parameters(), lr=learning_rate, fused=True)
     update = updater(adam, steps, one_cycle)
 
     def step():

@@ -565,21 +565,16 @@ def test_without_a_gpu_training_loads_no_compiler_for_one():
     assert output_of(code) == "[]"
 
 
-def test_adam_is_torchs_to_the_last_bit():
+def test_adam_by_layer_is_torchs_adam_to_the_last_bit():
     model, x = models.VAE(**SMALL), binary_pixels()
-    twin = copy.deepcopy(model)
-    options = {"betas": (0.9, 0.99), "eps": 1e-4, "fused": True}
-    for each, kind in ((model, training.Adam), (twin, torch.optim.Adam)):
-        update = training.updater(
-            kind(training.layer_rates(each, 1e-2), **options), 5, training.one_cycle
-        )
-        noise = seeded()
+    twin, start = copy.deepcopy(model), copy.deepcopy(model)
+    layers = training.layer_rates(twin, 1e-2)
+    theirs = torch.optim.Adam(layers, betas=(0.9, 0.99), eps=1e-4, fused=True)
+    for each, adam in ((model, training.adam_by_layer(model, 1e-2)), (twin, theirs)):
+        update, noise = training.updater(adam, 5, training.one_cycle), seeded()
         for _ in range(5):
             update(bounds.negative_elbo(each, x, noise).mean())
-    for ours, torchs, start in zip(
-        model.parameters(), twin.parameters(), models.VAE(**SMALL).parameters(), strict=True
-    ):
-        assert torch.equal(ours, torchs) and not torch.equal(ours, start)
+    assert same(model, twin) and not same(model, start)
 
 
 @pytest.mark.slow
@@ -597,7 +592,6 @@ def test_training_loads_no_compiler():
 
 
 def test_training_trains_where_gradients_are_switched_off():
-    """As in an evaluation that needs the digit classifier, the first time."""
     images, labels = random_images(200), torch.arange(200) % 2
     weights = []
     for context in (torch.enable_grad(), torch.no_grad()):
