@@ -87,10 +87,9 @@ class Study:
 
     def __init__(self, file: Path = FILE, precision: str = "float32"):
         self._runs, self.machines = {}, set()
-        for cell, seed, ran_in, machine, measures in read(file):
-            if ran_in == precision:
-                self._runs.setdefault(cell, {}).setdefault(seed, {}).update(measures)
-                self.machines.add(machine)
+        for cell, seed, _, machine, measures in read(file, precision):
+            self._runs.setdefault(cell, {}).setdefault(seed, {}).update(measures)
+            self.machines.add(machine)
 
     def seeds(self, *cells: Cell) -> list[int]:
         """Return the seeds that all these cells were recorded with."""
@@ -389,15 +388,18 @@ def decode(measure: str, text: str) -> np.ndarray:
     return float(mean) + (steps - steps.mean()) * matters(measure) / STEPS
 
 
-def read(file: Path = FILE):
+def read(file: Path = FILE, precision: str | None = None):
     """Yield (cell, seed, precision, machine, {measure: [10]}) of each recorded run.
 
-    A last line that a killed run left unfinished is skipped. Nothing if the file does not exist.
+    With `precision` only of those in this one. A last line that a killed run left unfinished is
+    skipped. Nothing if the file does not exist.
     """
     if not file.exists():
         return
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     for row in csv.DictReader(line for line in lines if line.endswith("\n")):
+        if precision not in (None, row["precision"]):
+            continue
         cell = Cell(row["kind"], float(row["noise"]), int(row["latent"]), int(row["epochs"]))
         measures = {
             name: decode(name, text) for name, text in row.items() if name not in KEYS and text
