@@ -17,7 +17,7 @@ import math
 import sys
 from pathlib import Path
 
-from lecture_utils import data, playground, training
+from lecture_utils import data, playground, pretrained, training
 from lecture_utils.explorers import plane, shell
 
 import torch
@@ -78,7 +78,7 @@ def ship(name, file, model, trained, mnist, binary_test):
     """Write the rounded weights of a model, and what they are worth into the record."""
     exact = playground.folded(model)
     halves = {key: value.half() for key, value in exact.state_dict().items()}
-    save_file(halves, playground.WEIGHTS / f"playground_{file}.safetensors")
+    save_file(halves, pretrained.FOLDER / f"playground_{file}.safetensors")
     rounded = playground.shipped(name)
     difference = (loss(rounded, binary_test) - loss(exact, binary_test)).abs()
     about = playground.packed(rounded, binary_test, mnist.test_labels)["about"]

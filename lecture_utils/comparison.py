@@ -35,7 +35,7 @@ LEVELS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)  # of noise, in the curve
 SOURCES = ("N(0, I)", "Gaussian", "mixture")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
     """What models are measured on: binary pixels [N, 784], labels [N]; the test set in a random
     order, so that image i belongs to tenth i % 10, and any first rows are a sample."""
@@ -181,7 +181,7 @@ def whitened(z: torch.Tensor, test_z: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def measure(model: models.EncoderDecoder, images: Images, seed: int) -> dict[str, np.ndarray]:
-    """Return every measure of a trained AE, DAE or VAE by name, each ten values [10].
+    """Return every measure of a trained AE, DAE or VAE on the CPU by name, each ten values [10].
 
     `seed` fixes all that is drawn. A DAE is measured on three kinds of input: clean, corrupted as
     in its training, and the expected corruption (1 - nu) x + nu / 2; its names end accordingly.

@@ -4,7 +4,6 @@ features, and two measures that need no network: grey where strokes should be bl
 import functools
 
 from lecture_utils import data, pretrained
-from lecture_utils.training import best_device
 
 import numpy as np
 import torch
@@ -31,24 +30,23 @@ def digit_features(images: torch.Tensor) -> torch.Tensor:
             "Pixels must be uint8, or float in [0, 1]. Apply torch.sigmoid to a decoder's logits."
         )
     body = digit_classifier()[:-1]
-    device = body[-2].weight.device
     with torch.no_grad():
-        parts = [body(data.to_grey(part.to(device))).cpu() for part in images.split(CHUNK)]
+        parts = [body(data.to_grey(part.cpu())) for part in images.split(CHUNK)]
     return torch.cat(parts)
 
 
 @functools.cache
 def digit_classifier() -> nn.Sequential:
-    """Return the network, grey [B, 784] -> logits [B, 10], whose last hidden layer has the
-    features.
+    """Return the network, grey [B, 784] -> logits [B, 10] on the CPU, whose last hidden layer has
+    the features.
 
-    It comes trained, since a distance is comparable only if all are measured in the same features:
-    trained anew, another processor's rounding would give another network. Raises OSError for
-    damaged files (`pretrained.restored`).
+    It comes trained, since distances are comparable only in the same features: trained anew, with
+    another rounding, it would be another network. And it stays on the CPU, since a GPU may round
+    more. Raises OSError for damaged files (`pretrained.restored`).
     """
     network = untrained_classifier()
     command = "python benchmarks/digit_classifier.py"
-    return pretrained.restored(network, "digit_classifier", command)[0].to(best_device())
+    return pretrained.restored(network, "digit_classifier", command)
 
 
 def untrained_classifier() -> nn.Sequential:

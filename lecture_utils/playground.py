@@ -13,13 +13,13 @@ import re
 from pathlib import Path
 
 from lecture_utils import models as model_classes
+from lecture_utils import pretrained
 from lecture_utils.bounds import importance_weighted_bound
 
 import anywidget
 import numpy as np
 import torch
 import traitlets
-from safetensors.torch import load_file
 from torch import nn
 
 VIEWS = ("", "surprise", "compare", "traversal", "path")
@@ -40,8 +40,7 @@ N_CODES, N_MEAN = 300, 1000  # test images on the plane, and behind the mean los
 SURPRISE_IMAGES, SURPRISE_SAMPLES = 500, 300  # images whose log p(x) is estimated, draws of z each
 PRIOR_LIMIT = 4.3  # how far the pictures of a VAE's codes reach, at least
 
-WEIGHTS = FOLDER / "weights"
-RECORD = WEIGHTS / "playground.json"
+RECORD = pretrained.FOLDER / "playground.json"
 SHIPPED = {  # name: file, class, its options; the first is shown first
     "VAE, 2 dimensions": ("vae_2", model_classes.VAE, {"latent_dim": 2}),
     "VAE, 20 dimensions": ("vae_20", model_classes.VAE, {"latent_dim": 20}),
@@ -313,16 +312,14 @@ def shipped(name: str) -> nn.Module:
 
     ``benchmarks/playground.py`` trained those of `SHIPPED` as notebooks 06 and 07 do, but for
     longer, those of `SHIPPED_OF_03` as 03 does, and rounded their weights to 16 bits. Raises
-    ValueError for another name.
+    ValueError for another name, OSError for a missing or damaged file.
     """
     known = SHIPPED | SHIPPED_OF_03
     if name not in known:
         raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(map(repr, known))}.")
     file, kind, options = known[name]
-    model = kind(**options)
-    weights = load_file(WEIGHTS / f"playground_{file}.safetensors")
-    model.load_state_dict({key: value.float() for key, value in weights.items()})
-    return model.eval()
+    command = "python benchmarks/playground.py"
+    return pretrained.restored(kind(**options), f"playground_{file}", command)
 
 
 def shipped_and_packed(name: str, images: torch.Tensor, labels: torch.Tensor) -> dict:

@@ -1,11 +1,13 @@
-"""Two models with the architecture of Burda et al. (2015), table 1, one stochastic layer, as
-`make bench-published` trained them.
+"""Trained weights that come with the package (`restored`), and two models that have them.
 
-Their training is not that of the paper: another schedule, another estimator of the gradient, other
-initial weights, products in bfloat16, and schedules chosen after test curves had been seen
-(benchmarks/train_published.py). Notebook 08 says so where the numbers stand.
+The two have the architecture of Burda et al. (2015), table 1, one stochastic layer, and
+`make bench-published` trained them. Their training is not that of the paper: another schedule,
+another estimator of the gradient, other initial weights, products in bfloat16, and schedules chosen
+after test curves had been seen (benchmarks/train_published.py). Notebook 08 says so where the
+numbers stand.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -34,22 +36,28 @@ def load(name: str) -> tuple[models.VAE, dict]:
     """
     if name not in NAMES:
         raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(NAMES)}.")
-    return restored(build(), name, "make bench-published")
+    model = restored(build(), name, "make bench-published")
+    with _undamaged(FOLDER / f"{name}.json", "make bench-published") as file:
+        return model, json.loads(file.read_text(encoding="utf-8"))
 
 
-def restored(model: nn.Module, name: str, command: str) -> tuple[nn.Module, dict]:
-    """Give `model` the weights of that name; return it, in evaluation mode, with their record.
+def restored(model: nn.Module, name: str, command: str) -> nn.Module:
+    """Give `model` the trained weights of that name, and return it in evaluation mode.
 
     Raises OSError for a missing or damaged file; it says that `command` trains anew.
     """
-    file = FOLDER / name
+    with _undamaged(FOLDER / f"{name}.safetensors", command) as file:
+        model.load_state_dict(load_file(file))
+    return model.eval()
+
+
+@contextlib.contextmanager
+def _undamaged(file, command):
     try:
-        model.load_state_dict(load_file(file.with_suffix(".safetensors")))
-        record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+        yield file
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise OSError(
-            f"{file}.safetensors or its record, {file.name}.json, is missing or damaged ({error}). "
-            "Fetch both again: git checkout -- lecture_utils/weights, or install the package "
-            f"again. Or train anew: {command}."
+            f"{file} is missing or damaged ({error}). Fetch it again: "
+            "git checkout -- lecture_utils/weights, or install the package again. "
+            f"Or train anew: {command}."
         ) from error
-    return model.eval(), record

@@ -4,7 +4,7 @@ import base64
 import copy
 import json
 
-from lecture_utils import bounds, data, models, playground
+from lecture_utils import bounds, data, models, playground, pretrained
 
 import numpy as np
 import pytest
@@ -208,3 +208,9 @@ def test_a_shipped_model_is_packed_without_loss_and_as_good_as_its_record_says(n
     assert "16 bits" in packed["about"]["note"]
     with pytest.raises(ValueError, match="'VAE, 2 dimensions', 'VAE, 20 dimensions'"):
         playground.shipped("VAE")
+
+
+def test_a_missing_shipped_model_is_named_with_its_mend(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    with pytest.raises(OSError, match=r"(?s)playground_vae_2.*git checkout.*benchmarks/playground"):
+        playground.shipped("VAE, 2 dimensions")
