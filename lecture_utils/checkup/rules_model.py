@@ -68,9 +68,17 @@ def _collapse(e):
     section = '"Real collapse, and what treats it"'
     if not doses:
         return ("not known: the dose could not be measured",), f"{case(6)}, and {section}"
-    seen = "the draw has its gradient, and " if drawn else ""
-    cause = f"a real one: {seen}the dose is {max(doses):.3g}. KL annealing or free bits; "
-    return (cause + "a weaker decoder; another start",), f"notebook 10, {section}"
+    dose = f"the dose is {max(doses):.3g}"
+    if e.draw is None:
+        return (f"not known: {dose}, but the draw was not measured",), f"{case(14)}, and {section}"
+    if not drawn:
+        return (f"no draw, found above: z is mu; {dose}",), f"notebook 10, {section}"
+    if abs(e.draw.to_mu - 1) > 0.05 or not e.draw.to_second:
+        return (
+            f"the draw's gradient, found above, is not whole; {dose}",
+        ), f"notebook 10, {section}"
+    cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: KL annealing or "
+    return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {section}"
 
 
 def evaluation(e):

@@ -95,12 +95,22 @@ def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images)
 
 
 def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
-    unknown = SimpleNamespace(doses={}, beta=1.0, draw=None)
-    causes, see = rules_model._collapse(unknown)
+    patient = SimpleNamespace(doses={}, beta=1.0, draw=None)
+    causes, see = rules_model._collapse(patient)
     assert causes == ("not known: the dose could not be measured",)
     assert "case 6" in see and "Real collapse" in see
-    unknown.doses = {"mu": 1.0}
-    assert "gradient" not in rules_model._collapse(unknown)[0][0]
+    patient.doses = {"mu": 1.0}
+    (cause,), see = rules_model._collapse(patient)
+    assert cause == "not known: the dose is 1, but the draw was not measured" and "case 14" in see
+    for draw, said in (
+        ({"none": True, "to_mu": 1.0, "to_second": True}, "no draw, found above"),
+        ({"none": False, "to_mu": 1.0, "to_second": False}, "found above, is not whole"),
+        ({"none": False, "to_mu": 0.0, "to_second": True}, "found above, is not whole"),
+        ({"none": False, "to_mu": 1.0, "to_second": True}, "a real collapse: the draw has its"),
+    ):
+        patient.draw = SimpleNamespace(**draw)
+        (cause,), _ = rules_model._collapse(patient)
+        assert said in cause and cause.startswith("a real") == said.startswith("a real")
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
