@@ -17,8 +17,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-# torch's optimisers import its compiler, and with it Triton, which compiles for GPUs alone: 85 MB
-# in every kernel that trains. Without a GPU torch does as it does where Triton is not installed.
+# torch's own optimisers import its compiler (`_Adam` does not), and with it Triton, which compiles
+# for GPUs alone: 85 MB in every kernel that builds one. Without a GPU torch does as where
+# Triton is not installed.
 if not torch.accelerator.is_available():
     sys.modules.setdefault("triton", None)
 
@@ -73,9 +74,10 @@ def _batches(images, batch_size, pixels, order, draws):
 
 
 class _Adam(torch.optim.Adam):
-    """torch's Adam, without the wrappers round its methods.
+    """torch's Adam, three methods without the wrappers that serve torch's compiler.
 
-    They serve torch's compiler and import it at the first step: two seconds and 80 MB in a kernel.
+    The first optimiser that is built would import it: two seconds and 80 MB in a kernel. The
+    wrapper of `step` also switches gradients off; here `no_grad` does.
     """
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
@@ -244,7 +246,7 @@ def training_loop(
     total, count, done = None, 0, 0
     try:
         while done < n_steps:
-            with torch.enable_grad():  # also in a cell that has switched gradients off
+            with torch.enable_grad():  # also under a caller's no_grad
                 losses = step()
             done += 1
             sums = torch.stack([values.detach().sum() for values in losses.values()])
