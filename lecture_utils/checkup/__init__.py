@@ -249,7 +249,8 @@ def _cap(probe, natural, dose, positive):
 
 def _in_order(e):
     lines = []
-    if e.doses and not any(abs(value / e.beta - 1) > 0.01 for value in e.doses.values()):
+    in_order = all(abs(value / e.beta - 1) <= 0.01 for value in e.doses.values())
+    if e.doses and in_order and not _strange_kl(e.dose):
         kind = (
             "a Gaussian of variance 1/2"
             if e.dose.likelihood.name.startswith("squared")
@@ -279,6 +280,11 @@ def _in_order(e):
     return lines
 
 
+def _strange_kl(dose):
+    """Whether a KL is there whose gradient in mu or the second number is not that to N(0, I)."""
+    return not (dose.kl_mu and dose.kl_second) and not any(dose.silent)
+
+
 def _unknown(e, evaluate, natural):
     lines = []
     if e.dose is None:
@@ -289,7 +295,7 @@ def _unknown(e, evaluate, natural):
             "(Bernoulli, squared error, continuous "
             "Bernoulli), so the dose cannot be known"
         )
-    if not (e.dose.kl_mu and e.dose.kl_second) and not any(e.dose.silent):
+    if _strange_kl(e.dose):
         lines.append(
             "the KL's weight: its gradient is not that of a KL to N(0, I) (another prior, free "
             "bits, a bound on it, a wrong formula)"

@@ -72,11 +72,10 @@ def _collapse(e):
     if e.draw is None:
         return (f"not known: {dose}, but the draw was not measured",), f"{case(14)}, and {section}"
     if not drawn:
-        return (f"no draw, found above: z is mu; {dose}",), f"notebook 10, {section}"
+        return (f"not known: z is mu, without a draw (found above); {dose}",), case(11)
     if abs(e.draw.to_mu - 1) > 0.05 or not e.draw.to_second:
-        return (
-            f"the draw's gradient, found above, is not whole; {dose}",
-        ), f"notebook 10, {section}"
+        cause = "not known: the draw's gradient is not what it should be (found above)"
+        return (f"{cause}; {dose}",), "notebook 04" if e.draw.to_second else case(14)
     cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: KL annealing or "
     return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {section}"
 

@@ -102,15 +102,31 @@ def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
     patient.doses = {"mu": 1.0}
     (cause,), see = rules_model._collapse(patient)
     assert cause == "not known: the dose is 1, but the draw was not measured" and "case 14" in see
-    for draw, said in (
-        ({"none": True, "to_mu": 1.0, "to_second": True}, "no draw, found above"),
-        ({"none": False, "to_mu": 1.0, "to_second": False}, "found above, is not whole"),
-        ({"none": False, "to_mu": 0.0, "to_second": True}, "found above, is not whole"),
-        ({"none": False, "to_mu": 1.0, "to_second": True}, "a real collapse: the draw has its"),
+    for none, to_mu, to_second, said, where in (
+        (True, 1.0, True, "not known: z is mu, without a draw", "case 11"),
+        (False, 1.0, False, "not known: the draw's gradient", "case 14"),
+        (False, 0.0, True, "not known: the draw's gradient", "notebook 04"),
+        (False, 2.0, True, "not known: the draw's gradient", "notebook 04"),
+        (False, 1.04, True, "a real collapse: the draw has its gradient", "Real collapse"),
     ):
-        patient.draw = SimpleNamespace(**draw)
-        (cause,), _ = rules_model._collapse(patient)
-        assert said in cause and cause.startswith("a real") == said.startswith("a real")
+        patient.draw = SimpleNamespace(none=none, to_mu=to_mu, to_second=to_second)
+        (cause,), see = rules_model._collapse(patient)
+        assert cause.startswith(said) and "the dose is 1" in cause and where in see
+
+
+def test_the_dose_is_not_in_order_where_the_kl_is_a_strange_one(images):
+    """A log-variance that the loss itself cuts off at 0, for the draw and the KL alike."""
+    patient = clinic.patient()
+
+    def loss(x):
+        mu, logvar = patient.encode(x)
+        logvar = logvar.relu()
+        return patient.error(patient.decode(patient.draw(mu, logvar)), x) + patient.kl(mu, logvar)
+
+    x = data.binarize(images, torch.Generator().manual_seed(0))
+    report = checkup.examine(patient, x, loss)
+    assert any("gradient is not that of a KL to N(0, I)" in line for line in report.unknown)
+    assert not any(line.startswith("the dose") for line in report.in_order)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
