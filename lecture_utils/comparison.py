@@ -181,7 +181,7 @@ def whitened(z: torch.Tensor, test_z: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def measure(model: models.EncoderDecoder, images: Images, seed: int) -> dict[str, np.ndarray]:
-    """Return every measure of a trained AE, DAE or VAE on the CPU by name, each ten values [10].
+    """Return every measure of a trained model (AE, DAE, VAE; on the CPU), by name, ten values [10].
 
     `seed` fixes all that is drawn. A DAE is measured on three kinds of input: clean, corrupted as
     in its training, and the expected corruption (1 - nu) x + nu / 2; its names end accordingly.
@@ -201,7 +201,8 @@ def measure(model: models.EncoderDecoder, images: Images, seed: int) -> dict[str
 
 @torch.no_grad()
 def views_of(model, images: Images, seed: int) -> dict:
-    """Return {kind of input: ((codes, test codes), (draws, test draws))}, each [N, J].
+    """Return {kind of input: ((codes, test codes), (draws, test draws))}, each [N, J]; `model` is
+    on the CPU.
 
     The code is the draw in AE and DAE; in the VAE it is the mean, and the draw is from q(z|x).
     """

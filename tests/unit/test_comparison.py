@@ -1,6 +1,6 @@
 """The measures of notebook 07, as ten values: held against the package's own single numbers."""
 
-from lecture_utils import code_metrics, comparison, frechet, models, study
+from lecture_utils import code_metrics, comparison, data, frechet, models, study
 
 import numpy as np
 import pytest
@@ -101,6 +101,13 @@ def material(monkeypatch):
     labels = torch.arange(400) // 10 % 10
     x = (torch.rand(400, 784, generator=generator) < labels[:, None] / 12 + 0.1).float()
     return comparison.Images(x[:200], labels[:200], x[200:], labels[200:], x[200:])
+
+
+def test_any_first_test_images_are_a_sample(mnist):
+    images, order = comparison.images(mnist), data.test_subset(data.TEST_SIZE)
+    assert torch.equal(images.test_labels, mnist.test_labels[order])
+    assert torch.equal(images.grey_test, mnist.test_images[order])
+    assert torch.equal(images.test, data.binary_test_set(mnist)[order])
 
 
 @pytest.mark.parametrize("name", ["AE", "DAE", "VAE"])

@@ -1,5 +1,8 @@
 """The figures: what they show, and what they refuse."""
 
+import base64
+import io
+
 from lecture_utils import plotting
 from lecture_utils.evaluation import Estimate
 
@@ -7,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.helpers import seeded
 
@@ -152,3 +156,27 @@ def test_a_bar_in_a_table_does_not_end_its_cell(monkeypatch):
     plotting.show_table({"p(x|z)": {"AE": "1"}}, "nats")
     assert shown[0]["text/markdown"].splitlines()[-1] == r"| p(x\|z) | 1 |"
     assert shown[0]["text/plain"].splitlines()[-1] == "| p(x|z) | 1 |"
+
+
+def test_rows_of_digits_stand_close_together_and_fill_the_width():
+    rows = {"a": torch.rand(9, 784), "b,\nlong": torch.rand(9, 784)}
+    figure = plotting.digit_rows(rows, columns=9)
+    wide, high = figure.get_size_inches()
+    above, below = (axis.get_position() for axis in figure.axes)
+    assert 0 < above.y0 - below.y1 < 0.2 * above.height and above.x1 > 0.99
+    for axis in figure.axes:  # a pixel is as high as it is wide: no white beside or below
+        box, (pixel_rows, pixels) = axis.get_position(), axis.images[0].get_array().shape
+        assert box.height * high * pixels == pytest.approx(box.width * wide * pixel_rows)
+    plt.close(figure)
+
+
+def test_a_figure_has_twice_the_pixels_of_its_width_on_the_page(monkeypatch):
+    shown = []
+    monkeypatch.setattr(
+        plotting, "display", lambda content, **options: shown.append((content, options))
+    )
+    plotting.show(plt.figure(figsize=(7, 3)), alt="a figure of nothing at all")
+    ((content, options),) = shown
+    png = Image.open(io.BytesIO(base64.b64decode(content["image/png"])))
+    page = options["metadata"]["image/png"]
+    assert png.size == (2 * page["width"], 2 * page["height"]) == (1400, 600)
