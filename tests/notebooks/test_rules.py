@@ -148,11 +148,11 @@ def test_reads_and_writes_no_file_but_through_the_package(path):
 
 @EVERY_NUMBERED
 def test_a_model_that_was_trained_on_the_best_device_meets_data_there(path):
-    """`fit` and `trained` take a GPU where there is one, and no machine that tests has one. So a
-    notebook speaks of its `best_device()`, or each cell that trains names a device, or it or the
-    next one brings the model back."""
+    """`fit` and `trained` take a GPU where there is one, and the machines that test have none. So a
+    notebook speaks of its `best_device()`, or each cell that trains, or the next one, names a
+    device or brings the model back."""
     cells = [cell.source for cell in code_cells(path)] + solutions(read(path))
-    trains = re.compile(r"\b(trained|training\.fit|fit_gan|fit_diffusion)\(")
+    trains = re.compile(r"\b(trained|training\.fit|fit_classifier|fit_gan|fit_diffusion)\(")
     # FIT are the options of 03, with a device; the playground works on a copy on the CPU, and
     # mean_loss_terms takes the data to the model.
     says = re.compile(r"device|\.cpu\(\)|\bFIT\b|on_epoch=watched\.update|mean_loss_terms\(")

@@ -579,7 +579,7 @@ def test_adam_by_layer_is_torchs_adam_to_the_last_bit():
 
 @pytest.mark.slow
 def test_training_loads_no_compiler():
-    """With torch's own Adam it takes two seconds and 80 MB in each kernel."""
+    """With torch's own Adam that import takes two seconds and 80 MB in each kernel."""
     code = """if True:
         import sys
         from lecture_utils import models, training
