@@ -59,7 +59,7 @@ def picture_beta(mnist, binary_test):
 def train_models(mnist, binary_test):
     for name, (file, kind, options) in playground.SHIPPED.items():
         model = training.initialise(kind(**options), mnist.train_images)
-        history = training.fit(model, mnist.train_images, epochs=EPOCHS[file])
+        history = training.fit(model, mnist.train_images, epochs=EPOCHS[file], device="cpu")
         trained = {
             "epochs": EPOCHS[file],
             "training loss (nats)": round(history.loss[-1], 2),

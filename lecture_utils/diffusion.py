@@ -191,7 +191,7 @@ class MixtureDenoiser:
         [B, K] and [B, K, J], float64.
         """
         bar = self.schedule.alpha_bar[t.cpu()][:, None, None]
-        apart = zt.double().cpu()[:, None] - bar.sqrt() * self.means
+        apart = zt.cpu().double()[:, None] - bar.sqrt() * self.means
         variances = bar * self.variances + 1 - bar  # [B, K, J]
         apart = torch.einsum("bkj,kji->bki", apart, self.axes)
         log_density = -0.5 * (apart**2 / variances + torch.log(2 * math.pi * variances)).sum(dim=2)
@@ -308,7 +308,7 @@ def lost_by_the_chain(
     chain that is nearly perfect has nearly the same ratio on every path, so it varies far less. If
     z_0 is drawn from the mixture, the mean is the KL of the two joint densities: never negative.
     """
-    schedule, z = mixture.schedule, z0.double().cpu()
+    schedule, z = mixture.schedule, z0.cpu().double()
     lost = mixture.log_density(z, torch.zeros(len(z), dtype=torch.int64))
     for t in range(1, schedule.n_steps + 1):
         beta = schedule.beta[t].item()
@@ -334,7 +334,7 @@ def least_lost_by_the_chain(
     covariance the Gaussian is nearest to the chain's step N(mean, beta I): at a divergence of half
     the sum of r - 1 - log r over the eigenvalues r of (I + beta H) / alpha. One z_t for each step.
     """
-    schedule, z0 = mixture.schedule, z0.double().cpu()
+    schedule, z0 = mixture.schedule, z0.cpu().double()
     least = torch.zeros(len(z0), dtype=torch.float64)
     for t in range(1, schedule.n_steps + 1):
         times = torch.full((len(z0),), t)

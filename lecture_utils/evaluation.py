@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
 
 def mean_and_error(values: torch.Tensor) -> Estimate:
     """Return the mean of values [N] with its standard error s / sqrt(N)."""
-    values = values.double()
+    values = values.cpu().double()
     return Estimate(values.mean().item(), (values.std() / len(values) ** 0.5).item())
 
 

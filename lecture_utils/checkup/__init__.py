@@ -65,11 +65,19 @@ def examine(
     `beta` is the weight of the KL that is meant; `trained` says whether the model is.
 
     Random states, weights, buffers, gradients, modes and plain attributes are restored. Raises
-    CannotExamine if the adapter does not fit the code, or `x` is not float with 8 images or more.
+    CannotExamine if the adapter does not fit the code, `x` is not float with 8 images or more, or
+    one of them is not on the CPU, where all is measured in float64.
     """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() < 2 or len(x) < 8:
         raise CannotExamine(
             "x must be a float tensor of at least 8 images, [N, ...], as the loss takes it."
+        )
+    parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
+    elsewhere = {str(each.device) for each in (x, *parameters)} - {"cpu"}
+    if elsewhere:
+        raise CannotExamine(
+            f"Part of it is on {', '.join(sorted(elsewhere))}. The check-up measures on the CPU: "
+            "hand in model.cpu() and x.cpu(), and let the loss stay there."
         )
     in_training = bool(getattr(model, "training", False))
     with left_as_it_was(model, loss, evaluate, picture, code), torch.enable_grad():

@@ -32,7 +32,7 @@ class Record(dict):
         one."""
         if isinstance(value, torch.Tensor):
             self[f"{name}.graph"] = value.requires_grad
-            self[name] = value.detach().clone().contiguous()
+            self[name] = value.detach().cpu().clone().contiguous()
         else:
             self[f"{name}.type"] = type(value).__name__
             if isinstance(value, (int, float)):

@@ -75,6 +75,15 @@ def test_a_distribution_that_checks_its_parameters_is_examined_all_the_same(imag
         Normal(0.0, -1.0)
 
 
+@pytest.mark.parametrize("where", ["the model", "x"])
+def test_what_is_not_on_the_cpu_is_sent_there(where, images):
+    """The device "meta" stands for a GPU, which the machines that test do not have."""
+    patient, x = clinic.patient(), images[:64].float() / 255
+    patient, x = (patient.to("meta"), x) if where == "the model" else (patient, x.to("meta"))
+    with pytest.raises(checkup.CannotExamine, match=r"on meta.*model\.cpu\(\)"):
+        checkup.examine(patient, x, lambda x: patient.loss(x, None))
+
+
 def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images):
     """An encoder that says N(0, I) of every image, and a KL that weighs 1.3."""
     patient = clinic.patient()
