@@ -65,19 +65,21 @@ def examine(
     `beta` is the weight of the KL that is meant; `trained` says whether the model is.
 
     Random states, weights, buffers, gradients, modes and plain attributes are restored. Raises
-    CannotExamine if the adapter does not fit the code, `x` is not float with 8 images or more, or
-    one of them is not on the CPU, where all is measured in float64.
+    CannotExamine if the adapter does not fit the code, if `x` is not float with 8 images or more,
+    or if `x`, a parameter or a buffer of the model is not on the CPU (what is measured is fitted in
+    float64, which not every GPU has).
     """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() < 2 or len(x) < 8:
         raise CannotExamine(
             "x must be a float tensor of at least 8 images, [N, ...], as the loss takes it."
         )
-    parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
-    elsewhere = {str(each.device) for each in (x, *parameters)} - {"cpu"}
+    is_module = isinstance(model, torch.nn.Module)
+    held = [*model.parameters(), *model.buffers()] if is_module else []
+    elsewhere = {str(each.device) for each in (x, *held)} - {"cpu"}
     if elsewhere:
         raise CannotExamine(
-            f"Part of it is on {', '.join(sorted(elsewhere))}. The check-up measures on the CPU: "
-            "hand in model.cpu() and x.cpu(), and let the loss stay there."
+            f"The model or x is on {', '.join(sorted(elsewhere))}. The check-up measures on the "
+            "CPU: hand in model.cpu() and x.cpu(), and let the loss make no tensor elsewhere."
         )
     in_training = bool(getattr(model, "training", False))
     with left_as_it_was(model, loss, evaluate, picture, code), torch.enable_grad():
@@ -258,7 +260,7 @@ def _cap(probe, natural, dose, positive):
 def _in_order(e):
     lines = []
     in_order = all(abs(value / e.beta - 1) <= 0.01 for value in e.doses.values())
-    if e.doses and in_order and not _strange_kl(e.dose):
+    if e.doses and in_order and not e.dose.strange_kl:
         kind = (
             "a Gaussian of variance 1/2"
             if e.dose.likelihood.name.startswith("squared")
@@ -288,11 +290,6 @@ def _in_order(e):
     return lines
 
 
-def _strange_kl(dose):
-    """Whether a KL is there whose gradient in mu or the second number is not that to N(0, I)."""
-    return not (dose.kl_mu and dose.kl_second) and not any(dose.silent)
-
-
 def _unknown(e, evaluate, natural):
     lines = []
     if e.dose is None:
@@ -303,7 +300,7 @@ def _unknown(e, evaluate, natural):
             "(Bernoulli, squared error, continuous "
             "Bernoulli), so the dose cannot be known"
         )
-    if _strange_kl(e.dose):
+    if e.dose.strange_kl:
         lines.append(
             "the KL's weight: its gradient is not that of a KL to N(0, I) (another prior, free "
             "bits, a bound on it, a wrong formula)"

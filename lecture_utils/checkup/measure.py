@@ -34,6 +34,12 @@ class Dose(NamedTuple):
     batch: str  # "mean", "sum" or "neither": how the loss joins the images of a batch
     half: float  # KL's weight over the error's on half of the batch, relative to the whole
 
+    @property
+    def strange_kl(self) -> bool:
+        """Whether something weighs on mu and the second number whose gradient is not that of a KL
+        to N(0, I)."""
+        return not (self.kl_mu and self.kl_second) and not any(self.silent)
+
 
 def random_plant(trace: Trace, positive: bool, seed: int = 0):
     """Return values of mu and the second number, of the shapes that the encoder returns, that no

@@ -63,6 +63,9 @@ def _collapse(e):
     if drawn and e.draw.to_mu is None:
         cause = "the detached draw, found above: whatever the dose, the encoder sees only the KL"
         return (cause,), case(14)
+    if doses and e.dose.strange_kl:
+        cause = "not known: the KL's gradient is not that of a KL to N(0, I), nor its weight known"
+        return (cause,), case(6)
     if doses and max(doses) > 1.5:
         return (f"the price: a dose of {max(doses):.3g}",), case(6)
     section = '"Real collapse, and what treats it"'

@@ -75,11 +75,16 @@ def test_a_distribution_that_checks_its_parameters_is_examined_all_the_same(imag
         Normal(0.0, -1.0)
 
 
-@pytest.mark.parametrize("where", ["the model", "x"])
-def test_what_is_not_on_the_cpu_is_sent_there(where, images):
+@pytest.mark.parametrize("where", ["the model", "a buffer", "x"])
+def test_what_is_not_on_the_cpu_is_refused_with_its_mend(where, images):
     """The device "meta" stands for a GPU, which the machines that test do not have."""
     patient, x = clinic.patient(), images[:64].float() / 255
-    patient, x = (patient.to("meta"), x) if where == "the model" else (patient, x.to("meta"))
+    if where == "the model":
+        patient.to("meta")
+    elif where == "a buffer":
+        patient.mean_image = patient.mean_image.to("meta")
+    else:
+        x = x.to("meta")
     with pytest.raises(checkup.CannotExamine, match=r"on meta.*model\.cpu\(\)"):
         checkup.examine(patient, x, lambda x: patient.loss(x, None))
 
@@ -104,7 +109,7 @@ def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images)
 
 
 def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
-    patient = SimpleNamespace(doses={}, beta=1.0, draw=None)
+    patient = SimpleNamespace(doses={}, beta=1.0, draw=None, dose=SimpleNamespace(strange_kl=False))
     causes, see = rules_model._collapse(patient)
     assert causes == ("not known: the dose could not be measured",)
     assert "case 6" in see and "Real collapse" in see
@@ -121,6 +126,9 @@ def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
         patient.draw = SimpleNamespace(none=none, to_mu=to_mu, to_second=to_second)
         (cause,), see = rules_model._collapse(patient)
         assert cause.startswith(said) and "the dose is 1" in cause and where in see
+    patient.dose.strange_kl = True
+    (cause,), _ = rules_model._collapse(patient)
+    assert cause.startswith("not known: the KL's gradient") and "the dose is" not in cause
 
 
 def test_the_dose_is_not_in_order_where_the_kl_is_a_strange_one(images):
