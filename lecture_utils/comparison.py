@@ -181,7 +181,7 @@ def whitened(z: torch.Tensor, test_z: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def measure(model: models.EncoderDecoder, images: Images, seed: int) -> dict[str, np.ndarray]:
-    """Return every measure of a trained model (AE, DAE, VAE; on the CPU), by name, ten values [10].
+    """Return {measure: ten values [10]} of a trained AE, DAE or VAE that is on the CPU.
 
     `seed` fixes all that is drawn. A DAE is measured on three kinds of input: clean, corrupted as
     in its training, and the expected corruption (1 - nu) x + nu / 2; its names end accordingly.

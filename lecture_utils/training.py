@@ -18,8 +18,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 # torch's own optimisers import its compiler (`_Adam` does not), and with it Triton, which compiles
-# for GPUs alone: 85 MB in every kernel that builds one. Without a GPU torch does as it
-# does where Triton is not installed.
+# for GPUs alone: 85 MB in every kernel that builds one. Without a GPU torch is told that
+# Triton is not installed.
 if not torch.accelerator.is_available():
     sys.modules.setdefault("triton", None)
 

@@ -103,7 +103,7 @@ def material(monkeypatch):
     return comparison.Images(x[:200], labels[:200], x[200:], labels[200:], x[200:])
 
 
-def test_any_first_test_images_are_a_sample(mnist):
+def test_the_test_images_come_in_the_order_of_test_subset(mnist):
     images, order = comparison.images(mnist), data.test_subset(data.TEST_SIZE)
     assert torch.equal(images.test_labels, mnist.test_labels[order])
     assert torch.equal(images.grey_test, mnist.test_images[order])

@@ -268,7 +268,7 @@ def test_the_conditions_that_notebook_07_names_are_those_of_the_record():
         halves = (range(10), range(10, 20))
         words = {study.word(study.answer(recorded, question((epochs,)), half)) for half in halves}
         assert len(words) == 1 and words != {"NOT RECORDED"}, (question, epochs, words)
-    # "With 2, 5 or 10 dimensions, over all noise rates and after two or eight epochs, it loses more
+    # "With 2, with 5 and with 10 dimensions, over all noise rates ... the DAE loses more
     # comparisons than it wins."
     for latent in (2, 5, 10):
         words = [
