@@ -69,7 +69,7 @@ def run(path):
 
 def notebooks():
     rows = []
-    for path in [*sorted(NOTEBOOKS.glob("*.ipynb")), TUTORIAL]:
+    for path in [*sorted(NOTEBOOKS.glob("[0-9]*.ipynb")), TUTORIAL]:  # start.ipynb has no figure
         with tempfile.TemporaryDirectory() as cache:
             os.environ["LECTURE_CACHE"] = cache
             rows.append(run(path))
