@@ -8,7 +8,6 @@ import functools
 from dataclasses import dataclass
 
 from lecture_utils import data, frechet, models
-from lecture_utils.evaluation import codes_of
 from lecture_utils.objectives import (
     bernoulli_log_likelihood,
     gaussian_kl,
@@ -214,7 +213,7 @@ def views_of(model, images: Images, seed: int) -> dict:
     views = {}
     for kind, prepared in inputs.items():
         codes = [
-            torch.cat([codes_of(model, prepared(part)) for part in x.split(1000)])  # for memory
+            torch.cat([model.code(prepared(part)) for part in x.split(1000)])  # for memory
             for x in (images.train, images.test)
         ]
         views[kind] = (codes, codes)

@@ -42,8 +42,7 @@ def digit_classifier() -> nn.Sequential:
 
     It comes trained, since distances are comparable only in the same features: trained anew, with
     another rounding, it would be another network. And it stays on the CPU, since a GPU may round
-    more. Raises OSError for a missing or damaged file
-    (`pretrained.restored`).
+    more. Raises OSError for a missing or damaged file (`pretrained.restored`).
     """
     network = untrained_classifier()
     command = "python benchmarks/digit_classifier.py, and measure the records anew"

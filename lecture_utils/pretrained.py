@@ -36,8 +36,9 @@ def load(name: str) -> tuple[models.VAE, dict]:
     """
     if name not in NAMES:
         raise ValueError(f"Unknown model {name!r}: choose one of {', '.join(NAMES)}.")
-    model = restored(build(), name, "make bench-published")
-    with _undamaged(FOLDER / f"{name}.json", "make bench-published") as file:
+    command = "make bench-published"
+    model = restored(build(), name, command)
+    with _undamaged(FOLDER / f"{name}.json", command) as file:
         return model, json.loads(file.read_text(encoding="utf-8"))
 
 
