@@ -23,7 +23,6 @@ from lecture_utils.checkup.measure import (
 from lecture_utils.checkup.ports import CannotExamine, left_as_it_was, planted_values_allowed
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
-from lecture_utils.checkup.rows import image_of_rows
 from lecture_utils.checkup.state import (
     LEARNED_ON,
     first_nonfinite,
@@ -115,6 +114,7 @@ def _measured(probe, natural, nonfinite, unknown, options):
     positive = bool(natural.second.min() >= 0)
     dose = draw = learned = evaluation = cap = None
     if not nonfinite:
+        probe.learn_order(probe.x[:BATCH], natural)
         dose = measure_dose(probe, natural, ranges.output_limits, positive)
         draw = measure_draw(probe, natural, ranges.output_limits, positive)
         cap = _cap(probe, natural, dose, positive)
@@ -231,7 +231,7 @@ def _cap(probe, natural, dose, positive):
     ):
         return None
     target = dose.likelihood.target.round().clamp(0, 1).to(natural.output.dtype)
-    rows = image_of_rows(natural.z, natural.mu)
+    rows = probe.image_of_rows(natural)
     n_samples = natural.output.numel() // target.numel()
     if n_samples > 1:
         target = target.reshape(len(natural.mu), -1)[rows]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.probe import Probe, Trace, sharp
-from lecture_utils.checkup.rows import by_image, image_of_rows, part
+from lecture_utils.checkup.rows import by_image, part
 
 import torch
 
@@ -90,7 +90,8 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         kls.append(by_code)
     slopes = torch.stack(slopes)
     likelihood = _of_images(
-        forms.recognise_likelihood(torch.stack(outputs), slopes, tolerance), natural
+        forms.recognise_likelihood(torch.stack(outputs), slopes, tolerance),
+        probe.image_of_rows(natural),
     )
     mu, second = (leaf.detach().double().flatten() for leaf in plant)
     by_mu, by_second = (g.flatten() for g in kls[0])
@@ -125,11 +126,10 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     )
 
 
-def _of_images(likelihood, natural):
+def _of_images(likelihood, rows):
     """Bring a likelihood of L codes an image to that of the image: L times the weight, the mean
     target."""
-    rows = image_of_rows(natural.z, natural.mu)
-    n_samples = 1 if rows is None else len(rows) // len(natural.mu)
+    n_samples = 1 if rows is None else len(rows) // (int(rows.max()) + 1)
     if likelihood is None or n_samples == 1 or likelihood.target.numel() % len(rows):
         return likelihood
     target = by_image(likelihood.target.reshape(len(rows), -1), rows).mean(1).flatten()
@@ -217,7 +217,7 @@ def _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance):
     planted away."""
     x, output = sharp(probe.x[:BATCH]), planted_outputs(natural, limits, 0)
     n = len(x) // 2
-    rows = image_of_rows(natural.z, natural.mu)
+    rows = probe.image_of_rows(natural)
     if n < 2 or rows is None or len(natural.mu) != len(x) or output.numel() % len(rows):
         return "", 1.0
     if len(output) != len(rows) and output.shape[:2].numel() != len(rows):
@@ -294,7 +294,7 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     noise = zs[..., moved] - 0.5  # mu is planted at 0.5
     if not _fits_width(int(moved.sum()), n_units, natural):
         return None
-    own = image_of_rows(natural.z, natural.mu)
+    own = probe.image_of_rows(natural)
     if own is None or len(own) != noise.shape[2]:
         return _describe(noise, levels, positive, to_mu, to_second, 1)
     noise = noise[:, :, own.argsort(stable=True)]

@@ -13,6 +13,7 @@ from lecture_utils.checkup.ports import (
     take_output,
     take_pair,
 )
+from lecture_utils.checkup.rows import image_of_rows, in_doubt, lie_together
 
 import torch
 from torch import nn
@@ -53,6 +54,7 @@ class Probe:
         self.original_encode = [getattr(place.owner, place.name) for place in self.encode]
         self.original_decode = getattr(self.decode.owner, self.decode.name)
         self.n_pixels = x.shape[1:].numel()
+        self.together = None  # whether the codes of an image lie together: `learn_order`
         self._pairs, self._outputs = {}, {}  # what they returned for a batch of this size
 
     def train(self, mode: bool) -> None:
@@ -77,6 +79,25 @@ class Probe:
             result = (function or self.loss)(x)
         trace.loss = result if function else _scalar(result)
         return trace
+
+    def learn_order(self, x: torch.Tensor, natural: Trace) -> None:
+        """Find out how the codes of an image lie in z, for `image_of_rows`.
+
+        The means of a model that has learned nothing are so alike that the noise may hide whose
+        code is whose. Where it matters, every other mean is therefore moved away, farther than any
+        noise reaches.
+        """
+        z, mu = natural.z, natural.mu.detach()
+        if in_doubt(z, mu):
+            far = torch.zeros_like(mu)
+            far[1::2] = 100 * (1 + z.detach().abs().max())
+            plant = mu + far, natural.second.detach()
+            z, mu = self.run(x, plant=plant, output=natural.output.detach()).z, plant[0]
+        self.together = lie_together(z, mu)
+
+    def image_of_rows(self, trace: Trace) -> torch.Tensor | None:
+        """Return the image of each code that the decoder was given in a run of the loss, [L B]."""
+        return image_of_rows(trace.z, trace.mu, self.together)
 
     def _encoder(self, trace, index, plant, shift):
         def call(original, *args, **kwargs):

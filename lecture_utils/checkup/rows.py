@@ -3,23 +3,47 @@
 import torch
 
 
-def image_of_rows(z: torch.Tensor, mu: torch.Tensor) -> torch.Tensor | None:
+def image_of_rows(
+    z: torch.Tensor, mu: torch.Tensor, together: bool | None = None
+) -> torch.Tensor | None:
     """Return the image of each code in z, [L B], for mu [B, ...]; None if shapes do not tell.
 
     z is [B, ...], [L, B, ...], [B, L, ...], [L B, ...] or [B L, ...]; codes are counted in the
     order in which they lie in z. Where shapes leave two orders, as flattened ones and L = B do, it
-    is the one in which the codes lie nearer to their means.
+    is the one that `together` names: whether the codes of an image lie together. If that is not
+    known, it is the one in which the codes lie nearer to their means.
     """
-    images, found = torch.arange(len(mu), device=z.device), []
+    orders = _orders(z, mu)
+    if not orders:
+        return None
+    return orders[together if together in orders else lie_together(z, mu)]
+
+
+def lie_together(z: torch.Tensor, mu: torch.Tensor) -> bool:
+    """Return whether the codes of an image lie together in z: so that they are nearer to their
+    means. False where shapes do not tell."""
+    orders = _orders(z, mu)
+    return min(orders, key=lambda together: _distance(z, mu, orders[together]), default=False)
+
+
+def in_doubt(z: torch.Tensor, mu: torch.Tensor) -> bool:
+    """Return whether the shapes leave two orders of the codes."""
+    orders = [*_orders(z, mu).values()]
+    return len(orders) == 2 and not torch.equal(*orders)
+
+
+def _orders(z, mu):
+    """The orders that shapes allow: {whether the codes of an image lie together: images}."""
+    images, found = torch.arange(len(mu), device=z.device), {}
     if z.dim() == mu.dim() + 1:
         if z.shape[1] == len(mu):
-            found.append(images.repeat(len(z)))
+            found[False] = images.repeat(len(z))
         if len(z) == len(mu) and z.shape[2:] == mu.shape[1:]:
-            found.append(images.repeat_interleave(z.shape[1]))
+            found[True] = images.repeat_interleave(z.shape[1])
     if not found and len(z) % len(mu) == 0:
         n_samples = len(z) // len(mu)
-        found = [images.repeat(n_samples), images.repeat_interleave(n_samples)]
-    return min(found, key=lambda rows: _distance(z, mu, rows)) if found else None
+        found = {False: images.repeat(n_samples), True: images.repeat_interleave(n_samples)}
+    return found
 
 
 def _distance(z, mu, rows):

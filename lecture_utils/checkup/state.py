@@ -41,7 +41,7 @@ def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | No
     mus, sds, errors, swapped = [], [], [], []
     for x in probe.x.split(CHUNK):
         trace = probe.run(x)
-        rows = image_of_rows(trace.z, trace.mu)
+        rows = probe.image_of_rows(trace)
         mus.append(trace.mu.flatten(1).double())
         sds.append(forms.sigma_of(reading, trace.second.double()).expand(trace.mu.shape).flatten(1))
         errors.append(_errors(likelihood, trace.output, x, rows))
@@ -136,6 +136,8 @@ def _noise(trace, reading):
     for mu, second, z in trace.noise:
         if not reading or mu is None or z.shape[z.dim() - mu.dim() + 1 :] != mu.shape[1:]:
             return None
+        # The evaluation may lay codes out in another way than the loss. Where the means are so
+        # alike that distances may err, they are also so alike that the noise comes out the same.
         rows = image_of_rows(z, mu)
         if rows is None:
             return None
@@ -152,7 +154,7 @@ def _own_elbo(probe, x, likelihood, reading):
     values = []
     for part in x.reshape(-1, *probe.x.shape[1:]).split(CHUNK):
         trace = probe.run(part)
-        rows = image_of_rows(trace.z, trace.mu)
+        rows = probe.image_of_rows(trace)
         if rows is None or trace.z.numel() != len(rows) * trace.mu[0].numel():
             return None, None, None
         codes_of, sd = _codes_of(rows), forms.sigma_of(reading, trace.second)

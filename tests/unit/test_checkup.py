@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 from lecture_utils import bounds, checkup, clinic, data, models, training
 from lecture_utils.checkup import forms, rows, rules_model
+from lecture_utils.checkup.probe import Probe
 
 import pytest
 import torch
@@ -429,6 +430,22 @@ def test_the_image_of_each_code_is_found(layout, n_samples, n_images):
     assert torch.equal(rows.by_image(laid_out(z, layout).reshape(-1, 6), found), z.transpose(0, 1))
     fewer = rows.part(laid_out(z, layout), found, slice(0, n_images // 2 + 1))
     assert torch.equal(fewer, laid_out(z[:, : n_images // 2 + 1], layout))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_order_of_codes_is_known_where_noise_hides_the_means(layout, binary):
+    """A model that has learned nothing gives all images nearly the same mean."""
+    model, _ = plain()
+    for weight in (model.to_mu.weight, model.to_mu.bias):
+        nn.init.zeros_(weight)
+    loss = sampled(model, layout, 3)
+    probe = Probe(model, loss, binary[:62], "encode", "decode", None)
+    for _ in range(8):  # by distance alone, half of these would come out wrong
+        natural = probe.run(probe.x)
+        probe.learn_order(probe.x, natural)
+        numbers = torch.arange(62).expand(3, 62)
+        expected = laid_out(numbers, layout).flatten().tolist()
+        assert probe.image_of_rows(natural).tolist() == expected
 
 
 def test_codes_of_other_shapes():
