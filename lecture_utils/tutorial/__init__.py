@@ -5,8 +5,9 @@ students who are stuck.
 """
 
 import contextlib
+import functools
 import os
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from lecture_utils.tutorial import measures, networks, objective, pictures
 from lecture_utils.tutorial.task import NotYet, Task
@@ -37,7 +38,7 @@ def check(task: str, *functions) -> None:
     names = TASKS[task].functions
     given = dict(zip(names, functions, strict=True))
     label = TASKS[task].label
-    if any(is_taken(function) for function in functions):
+    if any(is_taken(name, function) for name, function in given.items()):
         return print(f"{label}: taken from the package, 0 points. Go on.")
     _say(label, judged(task, given, VISIBLE_SEED))
 
@@ -51,7 +52,7 @@ def check_target(model, choose_training) -> None:
     """
     from lecture_utils.tutorial.answers import mean_test_elbo
 
-    if is_taken(choose_training):
+    if is_taken("choose_training", choose_training):
         return print("Task 6, training: taken from the package, 0 points. Go on.")
     failed = judged("settings", {"choose_training": choose_training}, VISIBLE_SEED)
     if failed is None and model is None:
@@ -103,21 +104,47 @@ def take(name: str):
     return NAMES[name]
 
 
-def is_taken(function) -> bool:
-    """Whether a function is the package's, or calls the package's function of its own name."""
-    if _of_package(getattr(function, "__module__", "")):
+def is_taken(name: str, answer) -> bool:
+    """Whether the answer `name`, a function or class, is the package's, inherits from it, or calls
+    the package's answer of that name."""
+    if isinstance(answer, functools.partial):
+        return is_taken(name, answer.func)
+    if isinstance(answer, type):
+        methods = [getattr(part, "__func__", part) for part in vars(answer).values()]
+        return any(_of_package(base.__module__) for base in answer.__mro__) or any(
+            _calls(name, method) for method in methods
+        )
+    return _of_package(getattr(answer, "__module__", "")) or _calls(name, answer)
+
+
+def _calls(name, function):
+    """Whether a function calls the package's answer `name`, takes it, or imports it."""
+    called, constants = _names_in(getattr(function, "__code__", None))
+    known = getattr(function, "__globals__", {})
+    others = [known.get(other) for other in called]
+    if any(_of_package(getattr(f, "__module__", "")) and _named(f, name) for f in others):
         return True
-    code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-    own, called = getattr(function, "__name__", ""), getattr(code, "co_names", ())
-    others = [known.get(name) for name in called]
-    if any(
-        _of_package(getattr(f, "__module__", "")) and getattr(f, "__name__", "") == own
-        for f in others
-    ):
-        return True
-    return own in called and any(
-        isinstance(f, ModuleType) and _of_package(f.__name__) for f in others
-    )
+    if any(f is take for f in others):
+        return name in constants
+    modules = [f.__name__ for f in others if isinstance(f, ModuleType)]
+    return name in called and any(_of_package(f"{m}.") for m in [*modules, *called])
+
+
+def _named(function, name):
+    return getattr(function, "__name__", "") == name
+
+
+def _names_in(code):
+    """The names and constants of a function's code, and of the functions within it."""
+    names, constants = set(getattr(code, "co_names", ())), set()
+    for constant in getattr(code, "co_consts", ()):
+        if isinstance(constant, CodeType):
+            within = _names_in(constant)
+            names |= within[0]
+            constants |= within[1]
+        elif isinstance(constant, str):
+            constants.add(constant)
+    return names, constants
 
 
 def _of_package(name) -> bool:

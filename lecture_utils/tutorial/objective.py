@@ -455,7 +455,7 @@ def _judge_likelihood(given, r):
         (3,),
         "one value per example",
         {
-            (): "only the pixels are summed",
+            (): "sum over the pixels alone: the examples stay",
             (4,): "you summed over the examples, not over the pixels",
             (3, 4): "the pixels are not summed",
             (3, 1): "the summed dimension is still there",
@@ -486,7 +486,7 @@ def _judge_likelihood(given, r):
         (2, 3),
         "for logits [2, 3, 4] and x [3, 4]",
         {
-            (3,): "the samples are kept, only the pixels are summed",
+            (3,): "sum over the pixels alone: the samples stay",
             (2, 4): "sum over the last axis, wherever it stands",
         },
     )

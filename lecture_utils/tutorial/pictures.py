@@ -273,7 +273,11 @@ def _judge_corrupt(given, r):
     )
     seen = f"With noise {rate:.2f}, {lost:.2f} of the ones and {won:.2f} of the zeros changed"
     expect(lost + won > 0, f"{seen}. Nothing is corrupted.")
-    expect(min(lost, won) > 0.01, f"{seen}. The coin always falls on the same side.")
+    expect(
+        min(lost, won) > 0.01,
+        f"{seen}. In this call every coin fell on the same side: is it fair, and has each pixel"
+        " its own?",
+    )
     changed = 1 - tensor(r, "ones noisy", (IMAGES, PIXELS))
     if 0.01 < changed.mean() < 0.99:
         _independent(changed, changed.mean())

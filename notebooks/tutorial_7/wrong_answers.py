@@ -437,7 +437,7 @@ WRONG_ANSWERS = [
     WrongAnswer(
         "corrupt-mask",
         "corrupt",
-        "always falls on the same side",
+        "every coin fell on the same side",
         {"replaced, coin, x": "replaced, torch.zeros_like(x), x"},
     ),
     WrongAnswer(

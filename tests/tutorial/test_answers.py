@@ -28,7 +28,7 @@ from tests.tutorial.cases import (
 )
 
 # Of the course root, which cases.py has put on the path.
-from grading.score import Submission  # isort: skip
+from grading.score import Submission, _unusual  # isort: skip
 from wrong_answers import WRONG_ANSWERS  # isort: skip
 
 SEEDS = (tutorial.VISIBLE_SEED, 4711, 31337)
@@ -254,6 +254,43 @@ def test_the_package_s_answer_earns_nothing_and_helps_the_tasks_behind_it():
         assert "0 points" in submission.verdict("likelihood", 5)[0]
         assert submission.verdict("elbo", 5)[0] is None
     assert set(POINTS_OF_TASK) == set(tutorial.TASKS)
+
+
+TAKEN = {
+    "called": "def gaussian_kl(mu, logvar):\n    return take('gaussian_kl')(mu, logvar)",
+    "lambda": "gaussian_kl = lambda mu, logvar: take('gaussian_kl')(mu, logvar)",
+    "partial": "import functools\ngaussian_kl = functools.partial(take('gaussian_kl'))",
+    "imported": "def gaussian_kl(mu, logvar):\n    import lecture_utils.objectives as theirs\n"
+    "    return theirs.gaussian_kl(mu, logvar)",
+    "renamed": "theirs = take('gaussian_kl')\n\n\ndef gaussian_kl(mu, logvar):\n    return"
+    " theirs(mu, logvar)",
+    "nested": "def gaussian_kl(mu, logvar):\n    def mine():\n        return"
+    " take('gaussian_kl')(mu, logvar)\n    return mine()",
+}
+
+
+@pytest.mark.parametrize("form", TAKEN)
+def test_the_package_s_answer_is_known_in_any_wrapping(form):
+    with Submission(SETUP, [("kl", TAKEN[form])]) as submission:
+        assert "0 points" in submission.verdict("kl", 5)[0]
+
+
+@pytest.mark.parametrize("body", ["pass", "def encode(self, x):\n        return super().encode(x)"])
+def test_a_class_that_inherits_the_package_s_is_the_package_s(body):
+    with Submission(SETUP, [("model", f"class VAE(take('VAE')):\n    {body}")]) as submission:
+        assert "0 points" in submission.verdict("model", 5)[0]
+
+
+def test_another_task_s_answer_that_is_taken_within_an_answer_costs_that_task_alone():
+    """And a person is told to look at it."""
+    line = "gaussian_kl(mu, logvar)"
+    assert line in SOLUTIONS["elbo"]
+    helped = SOLUTIONS["elbo"].replace(line, "take('gaussian_kl')(mu, logvar)")
+    answers = [("elbo", helped), ("kl", 'gaussian_kl = take("gaussian_kl")')]
+    with Submission(SETUP, answers) as submission:
+        assert submission.verdict("elbo", 5)[0] is None
+    (note,) = _unusual(answers)
+    assert "elbo" in note and "take(" in note
 
 
 def test_a_mistake_costs_its_own_points_and_a_helper_in_another_cell_costs_none():

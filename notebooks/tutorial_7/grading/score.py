@@ -49,7 +49,11 @@ ENVIRONMENT = (
 # What an answer to these tasks does not need. It is allowed, and a person should look at it.
 UNUSUAL = re.compile(
     r"lecture_utils|get_ipython|_getframe|sys\.modules|builtins|ctypes|subprocess|get_objects|__globals__|importlib|"
-    r"\bos\.\w+|\bsocket\b|(?<![.\w])(?:open|exec|eval)\(|the checks pass"
+    r"\bos\.\w+|\bsocket\b|(?<![.\w])(?:open|exec|eval|take)\(|the checks pass"
+)
+# What the notebook offers: data from the package, and its answer in place of a whole function.
+USUAL = re.compile(
+    r"^(?:\s*(?:from|import) lecture_utils\.data\b.*|\w+ = take\(['\"]\w+['\"]\)\s*)$", flags=re.M
 )
 
 
@@ -359,13 +363,7 @@ def _unusual(cells):
     """Notes on code that an answer does not need."""
     notes = []
     for name, source in cells:
-        found = sorted(
-            set(
-                UNUSUAL.findall(
-                    re.sub(r"^\s*(?:from|import) lecture_utils\.data\b.*", "", source, flags=re.M)
-                )
-            )
-        )
+        found = sorted(set(UNUSUAL.findall(USUAL.sub("", source))))
         if found:
             notes.append(
                 f"Look at the cell {name or 'of the student'}: it uses {', '.join(found)}."

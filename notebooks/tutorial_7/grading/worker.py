@@ -152,7 +152,7 @@ class World:
             record = {"error": failed.get(task, f"NameError: there is no {functions[0]}")}
         else:
             record = dict(TASKS[task].observe(answer, seed))
-            record["taken"] = any(is_taken(function) for function in answer.values())
+            record["taken"] = any(is_taken(name, one) for name, one in answer.items())
         tensors = {k: v for k, v in record.items() if type(v) is torch.Tensor}
         rest = {k: v for k, v in record.items() if isinstance(v, (str, float, int, bool))}
         send(save(tensors, {"rest": json.dumps(rest)}))

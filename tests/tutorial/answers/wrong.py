@@ -53,6 +53,10 @@ WRONG = {
             "e = torch.randn(mu.shape, generator=generator).clamp(-2, 2)\nreturn mu +"
             " torch.exp(logvar / 2) * e"
         ),
+        "clamped-far-out": (
+            "e = torch.randn(mu.shape, generator=generator).clamp(-2.5, 2.5)\nreturn mu +"
+            " torch.exp(logvar / 2) * e"
+        ),
         "mirrored-halves": (
             "e = torch.randn(mu.shape, generator=generator)\nh = len(e) // 2\ne = torch.cat([e[:h],"
             " -e[:h], e[2 * h:]])\nreturn mu + torch.exp(logvar / 2) * e"
