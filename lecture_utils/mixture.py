@@ -14,7 +14,7 @@ from lecture_utils.data import MNIST, binary_test_set, to_grey
 import torch
 import torch.nn.functional as F
 
-CHUNK = 5000  # images in an E-step at a time
+CHUNK = 1000  # images in an E-step at a time
 PSEUDO_COUNT = (
     0.5  # each component starts as if it had seen every pixel half a time on and half a time off
 )
@@ -97,7 +97,9 @@ def fit_mixture(
             x = to_grey(part)
             joint = mixture.joint(x)
             log_likelihood = torch.logsumexp(joint, dim=1, keepdim=True)
-            posterior = torch.exp(joint - log_likelihood)  # E-step: P(z|x), [B, K]
+            # E-step: P(z|x), [B, K]. What is below exp(-80) adds nothing, but float32 would hold
+            # it as a denormal number, with which the product below takes ten times as long.
+            posterior = torch.exp((joint - log_likelihood).clamp(min=-80))
             size += posterior.sum(dim=0)
             on += posterior.T @ x
             total += log_likelihood.sum().item()
