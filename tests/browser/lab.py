@@ -163,7 +163,7 @@ class Notebook:
     """A notebook opened in a page of JupyterLab."""
 
     def __init__(self, page, name: str):
-        self.page, self.console = page, []
+        self.page, self.name, self.console = page, name, []
         self.listeners = {
             "pageerror": lambda error: self.console.append(f"uncaught: {error}"),
             "console": lambda message: (
@@ -172,8 +172,13 @@ class Notebook:
         }
         for event, listener in self.listeners.items():
             page.on(event, listener)
-        page.evaluate("name => { lecture.bars = []; lecture.open(name); }", name)
-        self.wait(f"lecture.ready({name!r})", READY)
+        page.evaluate("lecture.bars = []")
+        self.show()
+
+    def show(self):
+        """Open the notebook, or bring it to the front; wait until its kernel is idle."""
+        self.page.evaluate("name => { lecture.open(name); }", self.name)
+        self.wait(f"lecture.ready({self.name!r})", READY)
 
     def wait(self, expression: str, seconds: float):
         """Wait until the expression is true in the page; playwright's TimeoutError says which one

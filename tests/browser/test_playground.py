@@ -735,7 +735,7 @@ widget""",
 
 
 @pytest.fixture(scope="module")
-def lab_page(browser, server):
+def lab_with_playground(browser, server):
     """JupyterLab with the playground's notebook run."""
     lab.write_notebook(server.folder / NAME, CELLS)
     with lab.jupyterlab_page(browser, server) as page:
@@ -743,6 +743,13 @@ def lab_page(browser, server):
         page.notebook.run_all(120)
         page.wait_for_selector("[data-ready]")
         yield page
+
+
+@pytest.fixture
+def lab_page(lab_with_playground):
+    """The same page with this notebook in front, whatever a test before has opened over it."""
+    lab_with_playground.notebook.show()
+    return lab_with_playground
 
 
 def sources(page):
