@@ -344,10 +344,21 @@ def admit(seed: int) -> Admission:
 _ENDS = {TanhOutputs, SigmoidTwice, ClampedLog, Normalised, MeanSquaredError, MeanError}
 _PRICES = {LogSigmaInTheKl, WrongSign, HalfDropped, KlByPixels, MeanError, MeanSquaredError}
 _DRAWN = {MeanReported, RandomCode}
+_READINGS = {SquaredScale, LogSigmaInTheKl}  # both together are a healthy VAE of log sigma
+# A fault, and those that no measurement shows beside it: without a Bernoulli there are no logits,
+# no grey pixels; on grey ones a clamp is not measured; two sigmoids leave pictures in [0, 1]; in
+# training mode a report draws as training does, and depends on the batch anyhow.
+_HIDES = {
+    MeanSquaredError: {Thresholded, LogitsShown, GreyPixels},
+    GreyPixels: {ClampedLog},
+    SigmoidTwice: {LogitsShown},
+    ForgottenEval: {MeanReported, MeanOfMeans},
+}
 
 
 def _clash(one, other):
     """Whether two faults stand in one line, or hide each other; numbers that explode hide all."""
     lines = [{name for name in vars(each) if not name.startswith("__")} for each in (one, other)]
-    hidden = any({one, other} <= group for group in (_ENDS, _PRICES, _DRAWN))
+    hidden = any({one, other} <= group for group in (_ENDS, _PRICES, _DRAWN, _READINGS))
+    hidden = hidden or other in _HIDES.get(one, ()) or one in _HIDES.get(other, ())
     return bool(lines[0] & lines[1]) or hidden or Exploding in (one, other)

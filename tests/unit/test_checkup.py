@@ -1,5 +1,6 @@
 """The check-up: every fault by name, no false alarm, and a model that is left as it was."""
 
+import itertools
 import warnings
 from types import SimpleNamespace
 
@@ -392,6 +393,27 @@ def test_the_emergency_room_is_anonymous_and_reproducible(images):
         assert all(clinic.NAMES[case] in names for case in cases), (admission.answer, names)
         assert cases or not names
     assert set(answers) == {0, 1, 2}
+
+
+PAIRS = [
+    pair
+    for pair in itertools.combinations(clinic.CASES, 2)
+    if not clinic._clash(*(clinic.CASES[case] for case in pair))
+]
+
+
+@pytest.mark.parametrize(
+    "pair", [*PAIRS[::20], *(pytest.param(pair, marks=pytest.mark.matrix) for pair in PAIRS)]
+)
+def test_of_two_faults_that_are_admitted_together_both_are_named(pair, images):
+    kind = type("Patient", tuple(clinic.CASES[case] for case in pair), {})
+    report = clinic.examine(kind(latent_dim=10, hidden=(100,)).eval(), images)
+    assert {clinic.NAMES[case] for case in pair} <= set(report.names)
+
+
+def test_two_faults_that_make_a_healthy_patient_are_not_admitted_together():
+    """Cases 1 and 2: a log sigma, in the draw and in the KL."""
+    assert (1, 2) not in PAIRS and len(PAIRS) > 140
 
 
 def test_an_unknown_case_is_refused():
