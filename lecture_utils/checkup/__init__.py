@@ -23,6 +23,7 @@ from lecture_utils.checkup.measure import (
 from lecture_utils.checkup.ports import CannotExamine, left_as_it_was, planted_values_allowed
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
+from lecture_utils.checkup.rules_model import elbo_is_known
 from lecture_utils.checkup.state import (
     LEARNED_ON,
     first_nonfinite,
@@ -260,12 +261,8 @@ def _cap(probe, natural, dose, positive):
 def _in_order(e):
     lines = []
     in_order = all(abs(value / e.beta - 1) <= 0.01 for value in e.doses.values())
-    if e.doses and in_order and not e.dose.strange_kl:
-        kind = (
-            "a Gaussian of variance 1/2"
-            if e.dose.likelihood.name.startswith("squared")
-            else e.dose.likelihood.name
-        )
+    if e.doses and in_order and not e.dose.strange_kl and e.dose.likelihood.weight > 0:
+        kind = "a Gaussian of variance 1/2" if e.squared else e.dose.likelihood.name
         lines.append(f"the dose: the KL weighs {e.beta:g} against the error ({kind})")
     elif e.dose and e.dose.likelihood:
         lines.append(f"the error is known: {e.dose.likelihood.name}")
@@ -283,7 +280,7 @@ def _in_order(e):
     if e.learned and e.learned.error < e.learned.without_code:
         lines.append(
             f"what is learned: {e.learned.active} of {len(e.learned.kl_units)} units active, KL "
-            f"{e.learned.kl_units.sum():.1f} nats; "
+            f"{'' if e.standard_prior else 'to N(0, I) '}{e.learned.kl_units.sum():.1f} nats; "
             f"the error is {e.learned.without_code - e.learned.error:.3g} nats below that of the "
             f"mean image"
         )
@@ -300,7 +297,7 @@ def _unknown(e, evaluate, natural):
             "(Bernoulli, squared error, continuous "
             "Bernoulli), so the dose cannot be known"
         )
-    if e.dose.strange_kl:
+    if e.dose.strange_kl and e.prior_variance is None:
         lines.append(
             "the KL's weight: its gradient is not that of a KL to N(0, I) (another prior, free "
             "bits, a bound on it, a wrong formula)"
@@ -321,6 +318,11 @@ def _unknown(e, evaluate, natural):
         )
     if evaluate is None:
         lines.append("what the evaluation does: give evaluate=")
+    elif e.evaluation and not elbo_is_known(e):
+        lines.append(
+            "whether the reported number is the ELBO: that takes a Bernoulli that compares with x "
+            "itself, and the prior N(0, I)"
+        )
     if natural.decoder_calls > 1:
         lines.append(f"the loss decodes {natural.decoder_calls} times; the first call was examined")
     return lines

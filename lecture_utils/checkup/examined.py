@@ -40,16 +40,45 @@ class Examined(NamedTuple):
         )
 
     @property
+    def squared(self) -> bool:
+        """Whether the error is a squared one: a Gaussian whose variance is not known."""
+        likelihood = self.dose and self.dose.likelihood
+        return bool(likelihood) and likelihood.name.startswith("squared")
+
+    @property
     def doses(self) -> dict[str, float]:
         """The KL's weight over the error's, through mu and through the second number. A squared
         error counts as variance 1/2."""
         if not (self.dose and self.dose.likelihood):
             return {}
-        unit = self.dose.likelihood.weight / (
-            2 if self.dose.likelihood.name.startswith("squared") else 1
-        )
+        unit = self.dose.likelihood.weight / (2 if self.squared else 1)
         fits = {"mu": self.dose.kl_mu, "the second number": self.dose.kl_second}
         return {name: fit.slope / unit for name, fit in fits.items() if fit}
+
+    @property
+    def standard_prior(self) -> bool:
+        """Whether, as far as is known, the KL is one to N(0, I)."""
+        return bool(self.dose) and not self.dose.strange_kl and abs(self.dose.offset) <= 0.02
+
+    @property
+    def prior_variance(self) -> float | None:
+        """The variance v of another prior N(0, v I), if the KL is that to it and weighs what is
+        meant; else None. In a squared error any weight may be meant.
+
+        With s the log-variance, this KL has the slopes mu / v and (exp(s) / v - 1) / 2; with s the
+        log sigma, the second is exp(2 s) / v - 1.
+        """
+        if not (self.dose and self.dose.strange_kl and self.dose.terms and self.doses):
+            return None
+        terms = {name: value / self.dose.kl_mu.slope for name, value in self.dose.terms.items()}
+        for name, share in (("exp(s)", 0.5), ("exp(2 s)", 1.0)):
+            variance = -terms["1"] / share
+            rest = [value for other, value in terms.items() if other not in ("1", name)]
+            fits = abs(terms[name] / share - 1) < 0.01 and max(map(abs, rest)) < 0.01 * share
+            meant = self.squared or abs(self.doses["mu"] * variance / self.beta - 1) < 0.01
+            if fits and meant and variance > 0:
+                return variance
+        return None
 
 
 def case(number) -> str:

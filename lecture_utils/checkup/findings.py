@@ -3,7 +3,7 @@
 Each rule takes `Examined` and yields findings; the rules stand in `rules_*`, by what they look at.
 """
 
-from lecture_utils.checkup import rules_draw, rules_loss, rules_model, rules_ranges
+from lecture_utils.checkup import rules_dose, rules_draw, rules_loss, rules_model, rules_ranges
 from lecture_utils.checkup.examined import Examined
 
 
@@ -14,8 +14,9 @@ def all_findings(e: Examined):
         for rule in (
             rules_loss.nonfinite,
             rules_loss.presence,
-            rules_loss.beta,
-            rules_loss.kl_formula,
+            rules_dose.signs,
+            rules_dose.beta,
+            rules_dose.kl_formula,
             rules_loss.joined,
             rules_draw.draw_rules,
             rules_draw.shape_of_epsilon,

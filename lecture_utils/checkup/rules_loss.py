@@ -1,8 +1,8 @@
-"""Rules from measurements to findings: the terms of the loss and their weights."""
+"""Rules from measurements to findings: the terms of the loss, and how it joins images."""
 
-from lecture_utils.checkup import forms
 from lecture_utils.checkup.examined import case
 from lecture_utils.checkup.report import Finding
+from lecture_utils.checkup.rules_dose import batch_trouble
 
 import torch
 
@@ -63,204 +63,12 @@ def presence(e):
         )
 
 
-def beta(e):
-    """The KL's weight over the error's, where it is not the one that is meant."""
-    mu = e.doses.get("mu")
-    if mu is None:
-        return
-    name = e.dose.likelihood.name
-    squared = name.startswith("squared")
-    ratio, error = (
-        mu / e.beta,
-        abs(mu / e.beta) * e.dose.kl_mu.error / max(abs(e.dose.kl_mu.slope), 1e-300),
-    )
-    said = forms.name_of_number(ratio, e.sizes, 2e-3 if not e.dose.estimated else 0.03)
-    through = e.doses.get("the second number")
-    reading = e.dose.reading or "second number"
-    evidence = (
-        f"weight of the KL over that of the error: {mu:.4g} through mu"
-        + (f", {through:.4g} through the {reading}" if through is not None else "")
-        + (f"; {said}" if said else "")
-    )
-    if e.beta != 1:
-        evidence += f"; beta = {e.beta:g} is meant, and {ratio:.4g} is left"
-    if squared:
-        evidence += f". As it stands, a Gaussian of variance {0.5 * mu:.4g}"
-    if ratio < 0:
-        yield Finding(
-            "kl-sign",
-            "fault",
-            "the KL has the wrong sign",
-            evidence,
-            ("the slide's L2 = -KL, which is maximised, in a loss that is minimised",),
-            case(3),
-        )
-    elif _batch_trouble(e):
-        yield Finding(
-            "kl-batch",
-            "fault",
-            "the KL's weight depends on the batch size",
-            evidence + f"; on half of the batch it is {e.dose.half:.3g} times as large",
-            (
-                "the KL is averaged over the batch and divided by its size once more",
-                "one term is summed over the batch, the other averaged",
-            ),
-            case("notebook 10, exercise 1"),
-        )
-    elif squared:
-        yield from _variance(e, ratio, said, evidence)
-    elif abs(ratio - 1) > max(0.01, 5 * error):
-        yield Finding(
-            "beta",
-            "fault",
-            "a hidden beta: the KL "
-            + (
-                f"weighs {ratio:.3g} times too much"
-                if ratio > 1
-                else f"has only {ratio:.3g} of its weight"
-            ),
-            evidence,
-            _beta_causes(ratio, said),
-            case(_beta_case(ratio, said)),
-        )
-
-
-def _batch_trouble(e):
-    return e.dose.half and abs(e.dose.half - 1) > 0.3
-
-
-def _beta_causes(ratio, said):
-    if said.startswith("2"):
-        return ("the 1/2 of the KL is dropped", "a beta of 2 that is meant: say beta=2")
-    if "pixels" in said and ratio > 1:
-        return (
-            "the error is averaged over the pixels, the KL summed",
-            "a beta that is meant: say beta=...",
-        )
-    if "pixels" in said:
-        return ("the KL is divided by the pixels, the error summed",)
-    if "latent" in said:
-        return ("the KL is averaged over the latent units",)
-    return (
-        "a beta in the loss: if it is meant, say beta=...",
-        "KL annealing that has not come to its end",
-        "a mean in one term and a sum in the other",
-    )
-
-
-def _beta_case(ratio, said):
-    return 4 if said.startswith("2") else 6 if ratio > 1 else 5
-
-
-def _variance(e, ratio, said, evidence):
-    variance = 0.5 * ratio * e.beta
-    x = e.x.double().flatten(1)
-    x = x[:500] - x[:500].mean(0)
-    largest = torch.linalg.svdvals(x)[0].square().item() / max(len(x) - 1, 1)
-    hidden = "pixels" in said or "latent" in said or "batch" in said
-    evidence += f"; the widest direction of the images has variance {largest:.3g}"
-    if ratio > 1.01 and (hidden or variance > largest):
-        yield Finding(
-            "beta",
-            "fault",
-            f"a hidden beta: this squared error is a Gaussian of variance {variance:.4g}",
-            evidence,
-            (
-                "mse_loss with its default mean over the pixels, beside a summed KL",
-                "a variance that was never chosen",
-            ),
-            case(19),
-        )
-    elif hidden:
-        yield Finding(
-            "beta",
-            "fault",
-            f"a hidden beta: this squared error is a Gaussian of variance {variance:.4g}",
-            evidence,
-            ("the KL is averaged or divided, the squared error summed",),
-            case(5),
-        )
-    elif abs(ratio - 1) > 0.01 or variance > largest:
-        yield Finding(
-            "variance",
-            "note",
-            f"the squared error says: Gaussian pixels of variance {variance:.4g}, if beta is 1",
-            evidence,
-            ("a variance that is meant, or a weight on one of the terms",)
-            if variance <= largest
-            else ("it is wider than the images vary: the code may not pay for itself",),
-            "notebook 03",
-        )
-
-
-def kl_formula(e):
-    """A KL whose slopes are those of no KL to N(0, I)."""
-    d = e.dose
-    if not d or d.silent[0] or d.silent[1]:
-        return
-    if d.kl_mu and abs(d.offset) > 0.02:
-        yield Finding(
-            "prior-mean",
-            "note",
-            "the prior's mean is not 0",
-            f"the KL is smallest at mu = {d.offset:.3g}",
-            ("another prior, or a wrong term in mu",),
-            "notebook 05",
-        )
-    if d.kl_mu and d.terms:
-        evidence = (
-            "d KL / d s = "
-            + " ".join(
-                f"{value / d.kl_mu.slope:+.3g} {name}".replace(" 1", "")
-                for name, value in d.terms.items()
-                if abs(value / d.kl_mu.slope) > 1e-3
-            )
-            + "; for a log-variance s it is -0.5 +0.5 exp(s), for a log sigma -1 +1 exp(2 s)"
-        )
-        yield Finding(
-            "kl-formula",
-            "fault",
-            "the KL's formula is wrong in the second number",
-            evidence,
-            ("a term is missing or has a wrong factor",),
-            case(2),
-        )
-    if d.kl_second and not d.kl_mu and not d.estimated:
-        yield Finding(
-            "kl-formula",
-            "fault",
-            "the KL's formula is wrong in mu",
-            f"in the second number it is that of a {d.reading}; its slope in mu is not mu",
-            ("mu squared is left out, or something else stands in its place",),
-            case(2),
-        )
-    mu, second = e.doses.get("mu"), e.doses.get("the second number")
-    if (
-        mu
-        and second
-        and abs(second / mu - 1)
-        > max(
-            0.01,
-            6 * d.kl_second.error / abs(d.kl_second.slope) * d.estimated
-            + 6 * d.kl_mu.error / abs(d.kl_mu.slope) * d.estimated,
-        )
-    ):
-        yield Finding(
-            "kl-formula",
-            "fault",
-            "the KL charges mu and the spread at different prices",
-            f"weight {mu:.4g} through mu, {second:.4g} through the {d.reading}",
-            ("a term of the formula is missing or has a wrong factor",),
-            case(2),
-        )
-
-
 def joined(e):
     """How the images of a batch are joined."""
     d = e.dose
     if not d or not d.likelihood:
         return
-    if d.batch == "neither" and not _batch_trouble(e) and not d.silent[0]:
+    if d.batch == "neither" and not batch_trouble(e) and not d.silent[0]:
         yield Finding(
             "joined",
             "note",

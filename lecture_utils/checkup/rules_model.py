@@ -35,6 +35,8 @@ def learned(e):
             causes,
             see,
         )
+    elif not e.standard_prior:
+        return  # where another prior is, codes may lie
     elif v.error < v.without_code and v.variance > 2 and v.off_prior.mean() > 0.3:
         yield Finding(
             "off-prior",
@@ -117,14 +119,16 @@ def evaluation(e):
             ("the mean of batch means, with a short last batch",),
             case(13),
         )
-    if (
-        v.elbo is not None
-        and not v.training
-        and e.ranges.x[0] >= -0.01
-        and e.ranges.x[1] <= 1.01
-        and not any(f.name == "inputs-outside" for f in input_range(e))
-    ):
+    if elbo_is_known(e) and not v.training:
         yield from _value(e, v)
+
+
+def elbo_is_known(e) -> bool:
+    """Whether the reported number can be held against an ELBO: a Bernoulli's, with the pixels x
+    themselves as targets and the prior N(0, I)."""
+    outside = any(f.name == "inputs-outside" for f in input_range(e))
+    pixels = e.ranges.x[0] >= -0.01 and e.ranges.x[1] <= 1.01 and not outside
+    return e.evaluation.elbo is not None and pixels and e.standard_prior
 
 
 def _value(e, v):

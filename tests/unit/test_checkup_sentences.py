@@ -1,0 +1,116 @@
+"""What the check-up says is true: small VAEs, each with one line of its own, and the sentences."""
+
+from lecture_utils import checkup
+
+import pytest
+import torch
+
+from tests.unit.other_styles import Plain, bce, images, kld
+
+X = images()
+
+
+def squared(outputs, x):
+    return (outputs - x).square().sum()
+
+
+def normal_kl(variance):
+    """The KL to N(0, variance), but for a constant."""
+    return lambda mu, logvar: 0.5 * ((mu.square() + logvar.exp()) / variance - logvar).sum()
+
+
+def examine(error=bce, kl=kld, draw=None, x=X, out=None, report=None, **options):
+    """Examine a small VAE whose error, KL, draw or images are others: error and KL are summed, and
+    are divided by the number of images here. `report(loss, x)` is what it reports."""
+    torch.manual_seed(0)
+    model = Plain(out=out)
+
+    def loss(x):
+        mu, logvar = model.encode(x)
+        z = (draw or model.reparameterize)(mu, logvar)
+        return (error(model.decode(z), x) + kl(mu, logvar)) / len(x)
+
+    if report is not None:
+        options["evaluate"] = lambda x: report(loss, x)
+    return checkup.examine(model, x, loss, **options)
+
+
+def only(report):
+    """The only finding."""
+    assert len(report.findings) == 1, report.names
+    return report.findings[0]
+
+
+# --- signs, weights and the prior
+
+
+def minus(term):
+    return lambda *args: -term(*args)
+
+
+@pytest.mark.parametrize("error", [bce, squared])
+def test_the_sign_that_is_wrong_is_the_one_that_is_named(error):
+    wrong = {
+        "loss-sign": {"error": minus(error), "kl": minus(kld)},
+        "error-sign": {"error": minus(error)},
+        "kl-sign": {"error": error, "kl": minus(kld)},
+    }
+    for name, changes in wrong.items():
+        report = examine(**changes)
+        assert only(report).name == name and report.faults == [name]
+        assert not any(line.startswith("the dose") for line in report.in_order)
+        assert "variance -" not in str(report)
+
+
+def test_an_error_of_the_wrong_sign_is_named_without_a_kl():
+    report = examine(minus(bce), lambda mu, logvar: 0 * kld(mu, logvar))
+    assert report.faults == ["no-kl", "error-sign"]
+
+
+@pytest.mark.parametrize("variance", [0.25, 2.0, 4.0])
+@pytest.mark.parametrize("error", [bce, squared])
+def test_another_prior_is_no_fault(variance, error):
+    report = examine(error, normal_kl(variance))
+    assert only(report).name == "prior-variance" and report.faults == []
+    assert f"a prior of variance {variance:g}" in only(report).title
+    assert not any("another prior" in line for line in report.unknown)
+
+
+def test_a_formula_that_no_prior_has_is_a_fault_still():
+    """A log-variance that counts twice: a prior of variance 2 would weigh half as much."""
+    report = examine(kl=lambda mu, logvar: 2 * normal_kl(2.0)(mu, logvar))
+    assert report.faults == ["kl-formula"]
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_under_another_prior_no_elbo_and_no_place_of_the_codes_is_claimed(shift):
+    """The report is right: minus the loss, with the KL to the other prior."""
+
+    def kl(mu, logvar):
+        return normal_kl(1 if shift else 9)(mu - shift, logvar) + 9 * len(mu)
+
+    report = examine(kl=kl, report=lambda loss, x: -loss(x))
+    assert report.measured["evaluation"].elbo is not None
+    assert report.names == ["prior-mean" if shift else "prior-variance"]
+    assert any(line.startswith("whether the reported number") for line in report.unknown)
+
+
+AVERAGED = "both terms are averaged: the error over the pixels, the KL over the latent units"
+
+
+@pytest.mark.parametrize(
+    ("error", "pixels", "units", "cause"),
+    [
+        (bce, 64, 4, AVERAGED),
+        (squared, 64, 4, AVERAGED),
+        (bce, 64, 1, "the error is averaged over the pixels, the KL summed"),
+        (squared, 64, 1, "mse_loss with its default mean over the pixels, beside a summed KL"),
+        (bce, 1, 4, "the KL is averaged over the latent units"),
+        (bce, 1, 1 / 2, "the 1/2 of the KL is dropped"),
+        (bce, 1, 1 / 3, "a beta in the loss: if it is meant, say beta=..."),
+        (squared, 99, 1, "a variance that was never chosen"),
+    ],
+)
+def test_the_causes_of_a_hidden_beta_follow_from_its_number(error, pixels, units, cause):
+    report = examine(lambda o, x: error(o, x) / pixels, lambda mu, lv: kld(mu, lv) / units)
+    assert only(report).name == "beta" and only(report).causes[0] == cause
