@@ -29,6 +29,7 @@ from lecture_utils.checkup.state import (
     first_nonfinite,
     measure_evaluation,
     measure_learned,
+    scale_of_targets,
 )
 
 import torch
@@ -121,7 +122,9 @@ def _measured(probe, natural, nonfinite, unknown, options):
         cap = _cap(probe, natural, dose, positive)
         likelihood = dose.likelihood.name if dose.likelihood else ""
         reading = draw.reading if draw and draw.reading in forms.READINGS else dose.reading
-        learned = measure_learned(probe, likelihood, reading) if likelihood else None
+        if likelihood:
+            scale = scale_of_targets(dose.likelihood.target, probe.x[: len(natural.mu)])
+            learned = measure_learned(probe, likelihood, reading, scale)
         if evaluate is not None:
             evaluation = measure_evaluation(probe, evaluate, likelihood, reading, in_training)
     probe.train(False)
@@ -278,11 +281,12 @@ def _in_order(e):
     if e.draw and e.draw.to_mu is not None and e.draw.to_second:
         lines.append("the gradient passes through the draw to both numbers")
     if e.learned and e.learned.error < e.learned.without_code:
+        gain = e.learned.without_code - e.learned.error
         lines.append(
             f"what is learned: {e.learned.active} of {len(e.learned.kl_units)} units active, KL "
             f"{'' if e.standard_prior else 'to N(0, I) '}{e.learned.kl_units.sum():.1f} nats; "
-            f"the error is {e.learned.without_code - e.learned.error:.3g} nats below that of the "
-            f"mean image"
+            f"the {'squared ' * e.squared}error is {gain:.3g} {'' if e.squared else 'nats '}below "
+            "that of the mean image"
         )
     return lines
 
@@ -309,7 +313,8 @@ def _unknown(e, evaluate, natural):
         )
     if e.learned is None:
         lines.append(
-            f"what is learned: it takes {LEARNED_ON} images, a known likelihood and a known reading"
+            f"what is learned: it takes {LEARNED_ON} images, a known likelihood that fits the "
+            "pixels, a known reading, and an error that compares with x or x on another scale"
         )
     if e.dose.likelihood and e.dose.likelihood.name.startswith("squared"):
         lines.append(

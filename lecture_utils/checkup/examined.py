@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from lecture_utils.checkup.state import Scale, scale_of_targets
+
 import torch
 
 
@@ -54,6 +56,19 @@ class Examined(NamedTuple):
         unit = self.dose.likelihood.weight / (2 if self.squared else 1)
         fits = {"mu": self.dose.kl_mu, "the second number": self.dose.kl_second}
         return {name: fit.slope / unit for name, fit in fits.items() if fit}
+
+    @property
+    def scale(self) -> Scale | None:
+        """How the targets follow from x; None if they do not. The error must be known."""
+        return scale_of_targets(self.dose.likelihood.target, self.x[: len(self.natural.mu)])
+
+    @property
+    def targets(self) -> torch.Tensor:
+        """What the error compares with, [N, pixels] float64: of all images, if it follows from
+        x; else of those for which it was recovered. The error must be known."""
+        if self.scale is None:
+            return self.dose.likelihood.target.reshape(len(self.natural.mu), -1)
+        return self.scale.targets(self.x).flatten(1)
 
     @property
     def standard_prior(self) -> bool:

@@ -140,8 +140,8 @@ def _beta_case(ratio, said):
 
 def _variance(e, ratio, said, evidence):
     variance = 0.5 * ratio * e.beta
-    x = e.x.double().flatten(1)
-    x = x[:500] - x[:500].mean(0)
+    x = e.targets[:500]
+    x = x - x.mean(0)
     largest = torch.linalg.svdvals(x)[0].square().item() / max(len(x) - 1, 1)
     hidden = "pixels" in said or "latent" in said or "batch" in said
     evidence += f"; the widest direction of the images has variance {largest:.3g}"

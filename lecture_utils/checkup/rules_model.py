@@ -6,6 +6,7 @@ from lecture_utils.checkup import forms
 from lecture_utils.checkup.examined import case
 from lecture_utils.checkup.report import Finding
 from lecture_utils.checkup.rules_ranges import input_range
+from lecture_utils.checkup.state import AS_IT_IS
 
 
 def learned(e):
@@ -126,9 +127,10 @@ def evaluation(e):
 def elbo_is_known(e) -> bool:
     """Whether the reported number can be held against an ELBO: a Bernoulli's, with the pixels x
     themselves as targets and the prior N(0, I)."""
+    if e.evaluation.elbo is None or not e.standard_prior or e.scale not in (None, AS_IT_IS):
+        return False
     outside = any(f.name == "inputs-outside" for f in input_range(e))
-    pixels = e.ranges.x[0] >= -0.01 and e.ranges.x[1] <= 1.01 and not outside
-    return e.evaluation.elbo is not None and pixels and e.standard_prior
+    return e.ranges.x[0] >= -0.01 and e.ranges.x[1] <= 1.01 and not outside
 
 
 def _value(e, v):

@@ -2,6 +2,7 @@
 
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.examined import case
+from lecture_utils.checkup.measure import span
 from lecture_utils.checkup.report import Finding
 
 import torch
@@ -9,7 +10,6 @@ import torch
 
 def input_range(e):
     """Pixels outside [0, 1], grey or thresholded under a Bernoulli."""
-    low, high = e.ranges.x
     if e.bernoulli:
         target = e.dose.likelihood.target
         t_low, t_high = target.min().item(), target.max().item()
@@ -27,7 +27,7 @@ def input_range(e):
             grey = ((seen > 0.02) & (seen < 0.98)).double().mean().item()
             grey_target = ((target > 0.02) & (target < 0.98)).double().mean().item()
             if grey_target > 0.01:
-                p = e.x.double().clamp(1e-9, 1 - 1e-9).flatten(1)
+                p = e.targets.clamp(1e-9, 1 - 1e-9)
                 floor = -(p * p.log() + (1 - p) * (1 - p).log()).sum(1).mean().item()
                 yield Finding(
                     "grey-pixels",
@@ -53,12 +53,13 @@ def input_range(e):
                         ),
                         case(9),
                     )
+    low, high = span(e.natural.batches[0])  # a loss may divide x by 255 itself
     if max(abs(low), abs(high)) > 20:
         yield Finding(
             "inputs-outside",
             "fault",
             "the inputs are far larger than 1",
-            f"x from {low:.3g} to {high:.3g}",
+            f"the encoder gets values from {low:.3g} to {high:.3g}",
             ("pixels from 0 to 255: divide by 255",),
             case(15),
         )

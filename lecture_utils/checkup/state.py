@@ -31,11 +31,46 @@ class Learned(NamedTuple):
     n: int
 
 
+class Scale(NamedTuple):
+    """How the error's targets follow from x: offset + factor * x."""
+
+    offset: float
+    factor: float
+
+    def targets(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the targets of images x, of x's shape, float64."""
+        x = x.double()
+        return x if self == AS_IT_IS else self.offset + self.factor * x
+
+
+AS_IT_IS = Scale(0.0, 1.0)
+
+
+def scale_of_targets(target: torch.Tensor, x: torch.Tensor) -> Scale | None:
+    """Return the scale of targets [n] that were recovered for the pixels of images x; None if they
+    do not follow from x, not even on average (binary draws of grey pixels do)."""
+    x = x.double().flatten()
+    if len(target) != len(x) or x.std() == 0:
+        return None
+    factor = (torch.cov(torch.stack([x, target]))[0, 1] / x.var()).item()
+    offset = (target.mean() - factor * x.mean()).item()
+    as_it_is = abs(offset) < 0.1 and abs(factor - 1) < 0.2  # or drawn: then these are estimates
+    exact = (offset + factor * x - target).abs().max() < 1e-2 * target.std()
+    if exact and (abs(offset) > 1e-3 or abs(factor - 1) > 1e-3):
+        return Scale(offset, factor)
+    return AS_IT_IS if as_it_is else None
+
+
 @torch.no_grad()
-def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | None:
-    """Encode and decode all images, in evaluation mode. None if there are too few, or a reading is
-    unknown."""
-    if len(probe.x) < LEARNED_ON or not reading:
+def measure_learned(
+    probe: Probe, likelihood: str, reading: str, scale: Scale | None
+) -> Learned | None:
+    """Encode and decode all images, in evaluation mode. None if there are too few, or a reading or
+    the targets' scale is unknown, or a Bernoulli's targets lie outside [0, 1]."""
+    if len(probe.x) < LEARNED_ON or not reading or scale is None:
+        return None
+    pixels = scale.targets(probe.x)
+    if not likelihood.startswith("squared") and (pixels.min() < -0.02 or pixels.max() > 1.02):
         return None
     probe.train(False)
     mus, sds, errors, swapped = [], [], [], []
@@ -44,9 +79,10 @@ def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | No
         rows = probe.image_of_rows(trace)
         mus.append(trace.mu.flatten(1).double())
         sds.append(forms.sigma_of(reading, trace.second.double()).expand(trace.mu.shape).flatten(1))
-        errors.append(_errors(likelihood, trace.output, x, rows))
+        targets = scale.targets(x)
+        errors.append(_errors(likelihood, trace.output, targets, rows))
         other = probe.call_decoder(trace, lambda z, rows=rows: neighbours(z, rows))
-        swapped.append(_errors(likelihood, other, x, rows))
+        swapped.append(_errors(likelihood, other, targets, rows))
     mu, sd = torch.cat(mus), torch.cat(sds)
     kl = 0.5 * (mu.square() + sd.square() - 1) - sd.log()
     mean, variance = mu.mean(0), mu.var(0) + sd.square().mean(0)
@@ -56,7 +92,7 @@ def measure_learned(probe: Probe, likelihood: str, reading: str) -> Learned | No
         0.5 * (variance + mean.square() - 1 - variance.log()),
         variance.mean().item(),
         torch.cat(errors).mean().item(),
-        _without_code(likelihood, probe.x),
+        _without_code(likelihood, pixels),
         torch.cat(swapped).mean().item(),
         len(mu),
     )

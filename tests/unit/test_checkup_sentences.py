@@ -114,3 +114,51 @@ AVERAGED = "both terms are averaged: the error over the pixels, the KL over the 
 def test_the_causes_of_a_hidden_beta_follow_from_its_number(error, pixels, units, cause):
     report = examine(lambda o, x: error(o, x) / pixels, lambda mu, lv: kld(mu, lv) / units)
     assert only(report).name == "beta" and only(report).causes[0] == cause
+
+
+# --- what is learned, on the scale of the targets
+
+
+def trained(error, x, back=lambda x: x, **options):
+    """Examine a model that is trained for a moment, by a loss that brings its images back first."""
+    torch.manual_seed(0)
+    model = Plain()
+
+    def loss(x):
+        logits, mu, logvar = model(back(x))
+        return (error(logits, back(x)) + kld(mu, logvar)) / len(x)
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss(x).backward()
+        optimizer.step()
+    return checkup.examine(model, x, loss, **options)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_what_is_learned_does_not_depend_on_the_scale_of_x(grey):
+    x = images(grey=grey)
+    plain = trained(bce, x)
+    moved = trained(bce, 2 * x - 1, lambda x: (x + 1) / 2)
+    assert moved.in_order == plain.in_order and "learned" in str(plain.in_order)
+    assert [f.evidence for f in moved.findings] == [f.evidence for f in plain.findings]
+    assert plain.names == moved.names == ["grey-pixels"] * grey
+
+
+def test_a_variance_is_held_against_the_targets():
+    x = images(grey=True)
+    plain, moved = trained(squared, x), trained(squared, 255 * x, lambda x: x / 255)
+    assert plain.names == moved.names == []
+
+
+def test_what_is_learned_is_not_known_where_the_error_compares_with_something_else():
+    x = images(grey=True)
+    report = trained(bce, x, lambda x: (x > 0.2).float() * (x.mean(1, keepdim=True) > 0.1))
+    assert report.measured["learned"] is None
+    assert any("error that compares with x" in line for line in report.unknown)
+
+
+def test_a_squared_error_is_not_given_in_nats():
+    (line,) = (line for line in trained(squared, X).in_order if line.startswith("what is learned"))
+    assert "the squared error is" in line and "nats below" not in line
