@@ -1,27 +1,40 @@
 """Rules from measurements to findings: the terms of the loss, and how it joins images."""
 
+import math
+
 from lecture_utils.checkup.examined import case
 from lecture_utils.checkup.report import Finding
 from lecture_utils.checkup.rules_dose import batch_trouble
+from lecture_utils.checkup.state import NAN_WEIGHTS
 
 import torch
+
+EXPONENT = "exp(logvar) overflows: bound logvar from above, or scale the inputs to [0, 1]"
+# By where the number is first.
+CAUSES = {
+    "the inputs x": ("the data hold NaN or infinity",),
+    "the second number": (EXPONENT,),
+    "z": (EXPONENT,),
+    "the loss": ("log of 0: use binary_cross_entropy_with_logits", EXPONENT),
+}
 
 
 def nonfinite(e):
     """A number that is NaN or infinite, and where first."""
-    if e.nonfinite:
-        yield Finding(
-            "not-finite",
-            "fault",
-            "a number is NaN or infinite",
-            f"first in {e.nonfinite[0]}",
-            (
-                "exp(logvar) overflows: bound logvar from above, or scale the inputs to [0, 1]",
-                "log of 0: use binary_cross_entropy_with_logits",
-                "the weights are NaN already: train anew, with a smaller learning rate",
-            ),
-            case(17),
-        )
+    if not e.nonfinite:
+        return
+    place = e.nonfinite[0]
+    causes = CAUSES.get(place, ("a division by 0, or numbers that are too large",))
+    if NAN_WEIGHTS in place:
+        causes = ("training has run away: train anew, with a smaller learning rate",)
+    yield Finding(
+        "not-finite",
+        "fault",
+        "a number is NaN or infinite",
+        f"first in {place}",
+        causes,
+        case(8 if place == "the loss" else 17),
+    )
 
 
 def presence(e):
@@ -74,26 +87,36 @@ def joined(e):
             "note",
             "the loss of a batch is neither the mean nor the sum of its images' losses",
             "loss of 2 n images against the losses of n and n",
-            ("a division by a fixed batch size", "a loss that looks across the batch"),
+            (
+                "a term that is added once a batch, as weight decay is",
+                "a loss that looks across the batch",
+            ),
             case(13),
         )
-    per_image = (
-        d.likelihood.weight
-        * len(e.natural.mu)
-        / (2 if d.likelihood.name.startswith("squared") else 1)
-    )
     if d.batch == "sum":
-        yield Finding(
-            "summed-batch",
-            "note",
-            "the loss is summed over the batch",
-            f"{per_image:.4g} times the nats of one image",
-            (
-                "not wrong: but the learning rate then depends on the batch "
-                "size (Adam hardly minds)",
-            ),
-            "notebook 03",
-        )
+        yield _summed(e)
+
+
+def _summed(e):
+    """The finding of a loss that grows with the batch, perhaps divided by a number of its own."""
+    n = len(e.natural.mu)
+    times = e.dose.likelihood.weight * n
+    evidence = "the loss of a batch is that of its first half plus that of its second"
+    causes = (
+        "not wrong: but the learning rate then depends on the batch size (Adam hardly minds)",
+    )
+    if not e.squared:  # whose own weight may be a variance
+        evidence += f"; on {n} images it is {times:.4g} times the mean nats of one"
+        if abs(times / n - 1) > 0.01:
+            causes += ("a division by a fixed batch size, or by the pixels",)
+    return Finding(
+        "summed-batch",
+        "note",
+        "the loss is summed over the batch",
+        evidence,
+        causes,
+        "notebook 03",
+    )
 
 
 def target(e):
@@ -109,7 +132,9 @@ def target(e):
             "fault",
             "the error compares with something that is not x",
             f"correlation of target and x: {correlation:.2f}",
-            ("shuffled images, or another tensor",),
+            ("the target is inverted: 1 - x",)
+            if correlation < -0.3
+            else ("shuffled images, or another tensor",),
             "notebook 03",
         )
 
@@ -118,7 +143,18 @@ def cap(e):
     """A pixel that cannot cost what its logit says."""
     if e.cap is None:
         return
-    if e.dose.likelihood.name == "Bernoulli, logits" and abs(e.cap - 50) > 1:
+    probabilities = e.dose.likelihood.name == "Bernoulli, probabilities"
+    if not math.isfinite(e.cap):
+        yield Finding(
+            "log-of-zero",
+            "note" if probabilities else "fault",
+            "a certain pixel costs inf or NaN, and so does its gradient",
+            f"{'certain' if probabilities else 'at a logit of 50'} and wrong, a pixel costs "
+            f"{e.cap} nats",
+            ("log(p) by hand, without a bound: use binary_cross_entropy_with_logits",),
+            case(8),
+        )
+    elif e.dose.likelihood.name == "Bernoulli, logits" and abs(e.cap - 50) > 1:
         yield Finding(
             "clamped",
             "fault",
@@ -131,7 +167,7 @@ def cap(e):
             ),
             case(8),
         )
-    elif e.dose.likelihood.name == "Bernoulli, probabilities":
+    elif probabilities:
         yield Finding(
             "clamped",
             "note",

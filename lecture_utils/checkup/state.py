@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 CHUNK = 250
+NAN_WEIGHTS = ", whose weights are NaN or infinite"
 LEARNED_ON = 100  # fewer images say nothing about what was learned
 
 
@@ -238,7 +239,11 @@ def _in_two_orders(probe, evaluate, trace, reading):
         x = torch.cat([x] * (-(-(size + 1) // len(x))))
     x = x[: size + max(1, size // 10)]
     order = x.double().flatten(1).mean(1).argsort()
-    quiet = -30.0 if reading in ("log-variance", "log sigma", "softplus to sigma") else 1e-6
+    quiet = (
+        -30.0
+        if reading in ("log-variance", "log sigma", "number whose softplus is sigma")
+        else 1e-6
+    )
     seen = torch.cat(trace.batches).flatten(1).mean(1)
     centre, spread = seen.mean(), seen.std() + 1e-12
 
@@ -290,7 +295,8 @@ def first_nonfinite(model):
 
             def look(module, inputs, output, name=name):
                 if not found and finite(inputs) and not finite(output):
-                    found.append(f"layer {name} ({type(module).__name__})")
+                    ill = not all(finite(weight) for weight in module.parameters())
+                    found.append(f"layer {name} ({type(module).__name__}{NAN_WEIGHTS * ill})")
 
             handles.append(module.register_forward_hook(look))
     try:
