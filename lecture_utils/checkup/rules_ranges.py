@@ -73,21 +73,33 @@ def output_range(e):
     seen = f"outputs from {e.ranges.output[0]:.3g} to {e.ranges.output[1]:.3g} on x"
     t = e.dose.likelihood.target
     if name == "sigmoid twice" or (name == "Bernoulli, logits" and limits == "unit"):
+        in_loss = name == "sigmoid twice"
+        where = (
+            "the loss takes sigmoid(output) for a logit"
+            if in_loss
+            else "with far larger codes they do not leave [0, 1]"
+        )
         yield Finding(
             "sigmoid-twice",
             "fault",
             "probabilities are taken for logits: the sigmoid is applied twice",
-            seen + "; with far larger codes they do not leave [0, 1]: p lies between 0.5 and 0.73",
-            ("a decoder that ends in a sigmoid, and binary_cross_entropy_with_logits",),
+            f"{seen}; {where}: p lies between 0.5 and 0.73",
+            (f"a {_end('sigmoid', in_loss)}, and binary_cross_entropy_with_logits",),
             case(16),
         )
     elif name == "logits of a tanh" or (name == "Bernoulli, logits" and limits == "tanh"):
+        in_loss = name == "logits of a tanh"
+        where = (
+            "the loss takes tanh(output) for a logit"
+            if in_loss
+            else "with far larger codes they do not leave [-1, 1]"
+        )
         yield Finding(
             "tanh-outputs",
             "fault",
             "the logits cannot leave [-1, 1]",
-            seen + "; with far larger codes they do not leave [-1, 1]",
-            ("a tanh at the decoder's end",),
+            f"{seen}; {where}",
+            (f"a {_end('tanh', in_loss)}",),
             case(7),
         )
     elif name == "Bernoulli, logits" and limits == "floor":
@@ -114,10 +126,15 @@ def output_range(e):
         )
 
 
+def _end(activation, in_loss):
+    """Where the activation stands, in the loss or in the decoder."""
+    return f"{activation} in the loss" if in_loss else f"{activation} at the decoder's end"
+
+
 def code_range(e):
     """Activations on mu or the second number, and a sigma that explodes."""
     r, reading = e.ranges, (e.dose.reading if e.dose else "") or (e.draw.reading if e.draw else "")
-    if r.mu_limits in ("floor", "unit", "tanh"):
+    if e.draw is not None and r.mu_limits in ("floor", "unit", "tanh"):  # else it may be no mu
         yield Finding(
             "mu-activation",
             "fault",
