@@ -272,6 +272,7 @@ def _in_order(e):
     if (
         e.draw
         and e.draw.reading in forms.READINGS
+        and not (e.draw.shared or e.draw.repeated)
         and abs(e.draw.scale - 1) < 0.03 + 6 * e.draw.scale_error
     ):
         lines.append(
@@ -309,7 +310,7 @@ def _unknown(e, evaluate, natural):
     if e.draw is None:
         lines.append(
             "the draw: what the decoder gets has not the shape of mu; name the first call after "
-            "the draw"
+            "the draw, and in encode the layers of mu and the second number"
         )
     if e.learned is None:
         lines.append(

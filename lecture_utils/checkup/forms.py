@@ -107,20 +107,20 @@ READINGS = {
     "log sigma": lambda s: (torch.exp(s), torch.exp(s)),
     "sigma": lambda s: (s, torch.ones_like(s)),
     "variance": lambda s: (s.clamp(min=1e-12).sqrt(), 0.5 / s.clamp(min=1e-12).sqrt()),
-    "softplus to sigma": lambda s: (F.softplus(s), torch.sigmoid(s)),
-    "softplus to variance": lambda s: (
+    "number whose softplus is sigma": lambda s: (F.softplus(s), torch.sigmoid(s)),
+    "number whose softplus is the variance": lambda s: (
         F.softplus(s).sqrt(),
         0.5 * torch.sigmoid(s) / F.softplus(s).sqrt(),
     ),
-    "half the log sigma": lambda s: (torch.exp(s / 4), torch.exp(s / 4) / 4),
+    "number that is four times the log sigma": lambda s: (torch.exp(s / 4), torch.exp(s / 4) / 4),
 }
 PLAIN = (
     "log-variance",
     "log sigma",
     "sigma",
     "variance",
-    "softplus to sigma",
-    "softplus to variance",
+    "number whose softplus is sigma",
+    "number whose softplus is the variance",
 )
 
 

@@ -261,6 +261,7 @@ class Draw(NamedTuple):
     log_variances: list  # log variance of the draws at each
     shared: str  # "images" or "units" if they get the same epsilon
     repeated: bool  # the same epsilon in each call
+    fixed: float | None  # epsilon, if it is one number for all
     none: bool  # nothing is drawn
     to_mu: float | None  # d z / d mu: 1
     to_second: bool  # a gradient reaches the second number
@@ -290,7 +291,7 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     ) > 1e-7  # columns that do not move are labels, for example
     to_mu, to_second, width = _jacobian(probe, natural, x, positive, output)
     if not moved.any():
-        return Draw("", 0, 0, 0, 0, levels, [], "", False, True, to_mu, to_second, 3, 0)
+        return Draw("", 0, 0, 0, 0, levels, [], "", False, None, True, to_mu, to_second, 3, 0)
     noise = zs[..., moved] - 0.5  # mu is planted at 0.5
     if not _fits_width(int(moved.sum()), n_units, natural):
         return None
@@ -343,9 +344,8 @@ def _describe(noise, levels, positive, to_mu, to_second, n_samples):
     sd = forms.sigma_of(best, level_values)
     epsilon = noise / sd[:, None, None, None]
     ratios = squares / sd.square()
-    shared, repeated = _sharing(epsilon, n_samples)
-    copies = {"images": epsilon.shape[2] / n_samples, "units": epsilon.shape[3]}
-    n_free = epsilon.numel() / copies.get(shared, 1)
+    shared, copies, repeated = _sharing(epsilon, n_samples)
+    n_free = epsilon.numel() / copies
     n_free = n_free / (epsilon.shape[0] * epsilon.shape[1]) if repeated else n_free
     scale = ratios.mean().item()
     error = scale * (2 / n_free) ** 0.5
@@ -353,7 +353,9 @@ def _describe(noise, levels, positive, to_mu, to_second, n_samples):
     uneven = (
         (ratios / scale - 1).abs().max() > 6 * (2 * len(levels) / n_free) ** 0.5 + 0.02
     ).item()
-    reading = "constant" if constant else "" if uneven else best
+    # A few shared draws fit any reading; draws that are repeated for each planted value fit one.
+    few = bool(shared) and not repeated and error > 0.1 * scale
+    reading = "constant" if constant else "" if uneven or few else best
     if constant:
         scale, error = squares.mean().item(), squares.mean().item() * (2 / n_free) ** 0.5
     mean = epsilon.mean().item()
@@ -367,12 +369,19 @@ def _describe(noise, levels, positive, to_mu, to_second, n_samples):
         squares.log().tolist(),
         shared,
         repeated,
+        _only_value(epsilon),
         False,
         to_mu,
         to_second,
         _kurtosis(epsilon),
         noise.shape[-1],
     )
+
+
+def _only_value(values):
+    """Return the number that all values are, or None."""
+    alike = values.amax() - values.amin() < 1e-4 * values.abs().amax()
+    return values.mean().item() if alike else None
 
 
 def _kurtosis(epsilon):
@@ -382,15 +391,17 @@ def _kurtosis(epsilon):
 
 
 def _sharing(epsilon, n_samples):
-    """Whether all images, or all units, or all calls get the same epsilon [levels, passes, images
-    n_samples, columns]."""
+    """Who gets the same epsilon [levels, passes, images n_samples, columns]: "images", "units" or
+    "", how many get each, and whether it is the same in all calls."""
     epsilon = epsilon.unflatten(2, (-1, n_samples))
     spread = epsilon.square().mean().sqrt().clamp(min=1e-300) * 1e-4
 
     def same(axis):
         return epsilon.shape[axis] > 1 and (epsilon.amax(axis) - epsilon.amin(axis)).max() < spread
 
-    return "images" if same(2) else "units" if same(4) else "", bool(same(1))
+    images, units = same(2), same(4)
+    copies = (epsilon.shape[2] if images else 1) * (epsilon.shape[4] if units else 1)
+    return "images" if images else "units" if units else "", copies, bool(same(1))
 
 
 class Ranges(NamedTuple):

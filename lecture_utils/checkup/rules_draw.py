@@ -16,8 +16,9 @@ def draw_rules(e):
         yield Finding(
             "no-draw",
             "fault",
-            "nothing is drawn: the decoder gets mu",
-            "z = mu to the last digit in every call",
+            "nothing is drawn: the decoder gets mu, or a function of it",
+            "with mu planted, the decoder gets the same numbers in every call, whatever the second "
+            "number is",
             (
                 "an autoencoder with a KL: the noise is forgotten",
                 "the loss takes the branch of evaluation mode",
@@ -32,21 +33,28 @@ def draw_rules(e):
             "no gradient reaches mu through the draw",
             "d z / d mu does not exist",
             (
-                "sample() for rsample(), .detach() or no_grad round the draw: the encoder sees "
-                "only the "
-                "KL, and must collapse",
+                "mu is detached in the draw, sigma is not: mu sees only the KL"
+                if d.to_second
+                else "sample() for rsample(), .detach() or no_grad round the draw: the encoder "
+                "sees only the KL, and must collapse",
             ),
             case(14),
         )
-    elif abs(d.to_mu - 1) > 0.05:
+    elif not _follows_mu(d):
         yield Finding(
             "mu-activation",
             "fault",
             "z does not follow mu",
             f"d z / d mu is {d.to_mu:.3g} on average, where it is 1",
-            ("an activation between this layer and the draw",),
+            ("an activation between this layer and the draw",)
+            if e.dose.kl_mu
+            else (
+                "encode or fields name the two numbers in the wrong order",
+                "an activation between this layer and the draw",
+            ),
             "notebook 04",
         )
+        return  # what is added to mu is then not known
     elif not d.to_second:
         yield Finding(
             "no-gradient-spread",
@@ -56,12 +64,15 @@ def draw_rules(e):
             ("sigma is detached, or left out of the draw",),
             case(14),
         )
+    if d.fixed is not None:
+        yield _constant_epsilon(d)
+        return
     if d.repeated:
         yield Finding(
             "seed-inside",
             "fault",
             "each call draws the same epsilon",
-            "two calls of the loss agree to the last digit",
+            "(z - mu) / sigma is the same in all calls",
             ("a seed is set inside the loss",),
             "notebook 04",
         )
@@ -109,10 +120,35 @@ def draw_rules(e):
         )
 
 
+def _follows_mu(d):
+    """Whether z moves with mu as mu + noise does. True where no gradient tells."""
+    return d.to_mu is None or abs(d.to_mu - 1) <= 0.05
+
+
+def _constant_epsilon(d):
+    if abs(d.fixed - 1) < 1e-3:
+        cause = "epsilon is forgotten: z = mu + sigma"
+    else:
+        cause = "a number stands where torch.randn is meant"
+    return Finding(
+        "constant-epsilon",
+        "fault",
+        "nothing is drawn: epsilon is a constant",
+        f"(z - mu) / sigma is {d.fixed:.3g} for all images, units and calls",
+        (cause,),
+        "notebook 04",
+    )
+
+
 def shape_of_epsilon(e):
     """An epsilon of the right variance that is not normal."""
     d = e.draw
-    usual = d and not (d.none or d.repeated or d.shared) and abs(d.mean) < 0.02 + 6 * d.mean_error
+    usual = (
+        d
+        and not (d.none or d.repeated or d.shared)
+        and _follows_mu(d)
+        and abs(d.mean) < 0.02 + 6 * d.mean_error
+    )
     if usual and d.reading and abs(d.kurtosis - 3) > 0.3 + 20 * d.scale_error:
         yield Finding(
             "epsilon-shape",
@@ -181,6 +217,12 @@ def agreement(e):
             ("log-variance", "log sigma"): (
                 "if the second number is a log-variance: the KL reads it as a log sigma",
                 "if it is a log sigma: the draw halves it",
+            ),
+            ("number that is four times the log sigma", "log-variance"): (
+                "the log-variance is halved twice in the draw: exp(logvar / 4)",
+            ),
+            ("log-variance", "number that is four times the log sigma"): (
+                "the KL halves the log-variance before it takes it for one",
             ),
         }
         yield Finding(

@@ -62,9 +62,12 @@ def _too_little_kl(e):
 def _collapse(e):
     """The causes of a collapse, and where that kind of it is explained."""
     doses = [value / e.beta for value in e.doses.values()]
-    drawn = e.draw is not None and not e.draw.none  # else nothing is known of its gradient
+    drawn = (
+        e.draw is not None and not e.draw.none and e.draw.fixed is None
+    )  # else nothing is known of its gradient
     if drawn and e.draw.to_mu is None:
-        cause = "the detached draw, found above: whatever the dose, the encoder sees only the KL"
+        who = "mu" if e.draw.to_second else "the encoder"
+        cause = f"the detached draw, found above: whatever the dose, {who} sees only the KL"
         return (cause,), case(14)
     if doses and e.dose.strange_kl:
         cause = "not known: the KL's gradient is not that of a KL to N(0, I), nor its weight known"
@@ -78,7 +81,7 @@ def _collapse(e):
     if e.draw is None:
         return (f"not known: {dose}, but the draw was not measured",), f"{case(14)}, and {section}"
     if not drawn:
-        return (f"not known: z is mu, without a draw (found above); {dose}",), case(11)
+        return (f"not known: nothing is drawn (found above); {dose}",), case(11)
     if abs(e.draw.to_mu - 1) > 0.05 or not e.draw.to_second:
         cause = "not known: the draw's gradient is not what it should be (found above)"
         return (f"{cause}; {dose}",), "notebook 04" if e.draw.to_second else case(14)

@@ -119,13 +119,13 @@ def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
     (cause,), see = rules_model._collapse(patient)
     assert cause == "not known: the dose is 1, but the draw was not measured" and "case 14" in see
     for none, to_mu, to_second, said, where in (
-        (True, 1.0, True, "not known: z is mu, without a draw", "case 11"),
+        (True, 1.0, True, "not known: nothing is drawn", "case 11"),
         (False, 1.0, False, "not known: the draw's gradient", "case 14"),
         (False, 0.0, True, "not known: the draw's gradient", "notebook 04"),
         (False, 2.0, True, "not known: the draw's gradient", "notebook 04"),
         (False, 1.04, True, "a real collapse: the draw has its gradient", "Real collapse"),
     ):
-        patient.draw = SimpleNamespace(none=none, to_mu=to_mu, to_second=to_second)
+        patient.draw = SimpleNamespace(none=none, fixed=None, to_mu=to_mu, to_second=to_second)
         (cause,), see = rules_model._collapse(patient)
         assert cause.startswith(said) and "the dose is 1" in cause and where in see
     patient.dose.strange_kl = True

@@ -4,6 +4,8 @@ from lecture_utils import checkup
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from tests.unit.other_styles import Plain, bce, images, kld
 
@@ -162,3 +164,132 @@ def test_what_is_learned_is_not_known_where_the_error_compares_with_something_el
 def test_a_squared_error_is_not_given_in_nats():
     (line,) = (line for line in trained(squared, X).in_order if line.startswith("what is learned"))
     assert "the squared error is" in line and "nats below" not in line
+
+
+# --- what the decoder returns, and what a pixel costs
+
+
+def by_hand(p, x):
+    return -(x * p.log() + (1 - x) * (1 - p).log()).sum()
+
+
+@pytest.mark.parametrize(
+    ("activation", "layer", "name"),
+    [
+        (torch.sigmoid, nn.Sigmoid(), "sigmoid-twice"),
+        (torch.tanh, nn.Tanh(), "tanh-outputs"),
+    ],
+)
+def test_an_activation_is_looked_for_where_it_stands(activation, layer, name):
+    finding = only(examine(lambda o, x: bce(activation(o), x)))
+    assert finding.name == name and "in the loss" in finding.causes[0]
+    assert "larger codes" not in finding.evidence and "the loss takes" in finding.evidence
+    finding = only(examine(out=layer))
+    assert finding.name == name and "at the decoder's end" in finding.causes[0]
+    assert "larger codes" in finding.evidence
+
+
+def test_a_log_by_hand_is_not_called_clamped():
+    finding = only(examine(lambda o, x: by_hand(o.sigmoid(), x)))
+    assert (finding.name, finding.level) == ("log-of-zero", "fault")
+    finding = only(examine(by_hand, out=nn.Sigmoid()))
+    assert (finding.name, finding.level) == ("log-of-zero", "note")
+    finding = only(examine(lambda o, x: by_hand(o.sigmoid().clamp(1e-6, 1 - 1e-6), x)))
+    assert (finding.name, finding.level) == ("clamped", "fault")
+
+
+def test_an_inverted_target_is_called_so():
+    finding = only(examine(lambda o, x: bce(o, 1 - x)))
+    assert finding.name == "other-target" and "1 - x" in finding.causes[0]
+    finding = only(examine(lambda o, x: bce(o, x.flip(1).roll(1, 0))))
+    assert finding.name == "other-target" and "shuffled" in finding.causes[0]
+
+
+# --- the draw
+
+
+@pytest.mark.parametrize(
+    ("draw", "names", "said"),
+    [
+        (lambda mu, s: mu + (s / 2).exp(), ["constant-epsilon"], "z = mu + sigma"),
+        (lambda mu, s: mu + 0.3 * (s / 2).exp(), ["constant-epsilon"], "is 0.3 for all"),
+        (lambda mu, s: mu + 0.3, ["no-draw"], "or a function of it"),
+        (lambda mu, s: mu + (s / 2).exp() * torch.randn(1), ["shared-epsilon"], "all images"),
+        (lambda mu, s: mu.tanh(), ["no-draw"], "or a function of it"),
+        (
+            lambda mu, s: mu.detach() + (s / 2).exp() * torch.randn_like(s),
+            ["detached-draw"],
+            "mu sees only the KL",
+        ),
+        (
+            lambda mu, s: (mu + (s / 2).exp() * torch.randn_like(s)).detach(),
+            ["detached-draw"],
+            "the encoder sees only the KL",
+        ),
+        (
+            lambda mu, s: mu + (s / 4).exp() * torch.randn_like(s),
+            ["readings-differ"],
+            "halved twice in the draw",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_draw_is_what_is_said(draw, names, said):
+    report = examine(draw=draw)
+    assert sorted(report.names) == names
+    assert said in " ".join(str(report).split())
+    assert "the variance of" not in str(report) or names[0] in ("readings-differ", "detached-draw")
+
+
+def test_a_softplus_is_named_as_it_reads():
+    def draw(mu, second):
+        return mu + F.softplus(second) * torch.randn_like(mu)
+
+    def kl(mu, second):
+        sigma = F.softplus(second)
+        return 0.5 * (mu.square() + sigma.square() - 1 - 2 * sigma.log()).sum()
+
+    report = examine(kl=kl, draw=draw)
+    assert report.names == []
+    assert any("as a number whose softplus is sigma" in line for line in report.in_order)
+
+
+# --- batches, and numbers that are not finite
+
+
+def test_the_causes_of_a_sum_follow_from_its_number():
+    (finding,) = examine(
+        lambda o, x: bce(o, x) * len(x) / 128, lambda mu, lv: kld(mu, lv) * len(mu) / 128
+    ).findings
+    assert finding.name == "summed-batch" and "on 62 images it is 0.4844" in finding.evidence
+    assert any("fixed batch size" in cause for cause in finding.causes)
+    (finding,) = examine(
+        lambda o, x: bce(o, x) * len(x), lambda mu, lv: kld(mu, lv) * len(mu)
+    ).findings
+    assert "on 62 images it is 62" in finding.evidence and len(finding.causes) == 1
+    assert only(examine(lambda o, x: bce(o, x) + 99)).causes[0].startswith("a term that is added")
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "cause"),
+    [
+        ({"x": torch.where(torch.arange(64) == 9, torch.nan, X)}, "the inputs x", "the data"),
+        ({"error": lambda o, x: by_hand(0 * o, x)}, "the loss", "log of 0"),
+        ({"draw": lambda mu, lv: mu + (999 + lv).exp()}, "z", "exp(logvar)"),
+        (
+            {"draw": lambda mu, lv: mu + lv, "out": nn.Threshold(9, torch.inf)},
+            "layer",
+            "a division",
+        ),
+    ],
+)
+def test_the_causes_of_nan_follow_from_its_place(options, place, cause):
+    finding = only(examine(**options))
+    assert finding.evidence.startswith(f"first in {place}")
+    assert finding.causes[0].startswith(cause) and finding.name == "not-finite"
+
+
+def test_weights_that_are_nan_are_seen():
+    out = nn.Linear(64, 64)
+    nn.init.constant_(out.bias, torch.nan)
+    finding = only(examine(out=out))
+    assert "whose weights are NaN" in finding.evidence and "train anew" in finding.causes[0]
