@@ -89,8 +89,9 @@ def _collapse(e):
     return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {section}"
 
 
-def evaluation(e):
-    """A reported number that is not what it seems."""
+def evaluation(e, faulty_loss: bool):
+    """A reported number that is not what it seems. `faulty_loss`: a fault was found in the loss,
+    which may be what is reported."""
     v = e.evaluation
     if v is None:
         return
@@ -124,7 +125,7 @@ def evaluation(e):
             case(13),
         )
     if elbo_is_known(e) and not v.training:
-        yield from _value(e, v)
+        yield from _value(e, v, faulty_loss)
 
 
 def elbo_is_known(e) -> bool:
@@ -136,28 +137,37 @@ def elbo_is_known(e) -> bool:
     return e.ranges.x[0] >= -0.01 and e.ranges.x[1] <= 1.01 and not outside
 
 
-def _value(e, v):
+def _value(e, v, faulty_loss):
     said, truth = abs(v.value), abs(v.elbo)
     tolerance = 6 * v.elbo_error + 0.01 * truth
     if v.noise is not None and v.noise < 1e-3 or abs(said - truth) < tolerance:
         return
     sizes = {**e.sizes, "images of the test": len(e.x)}
-    factor = forms.name_of_number(said / truth, sizes, 0.02)
+    factor, bits = forms.name_of_number(said / truth, sizes, 0.02), _in_bits(said / truth, e)
+    if bits:
+        factor, causes = bits, ("bits, where nats are asked for",)
+    elif factor:
+        causes = ("a sum, or a mean over pixels",)
+    else:
+        above = "the fault found in the loss above, where the report is that loss"
+        causes = (*[above] * faulty_loss, "a beta inside the reported number", "another likelihood")
     yield Finding(
         "report-differs",
-        "fault" if not factor else "note",
+        "note" if factor else "fault",
         "the reported number is not the ELBO in nats an image",
         f"reported {v.value:.4g}; measured ELBO on the same images {v.elbo:.2f} ± "
         f"{v.elbo_error:.2f} by the noise in z" + (f"; ratio {factor}" if factor else ""),
-        (
-            "the fault found in the loss above, where the report is that loss",
-            "a beta inside the reported number",
-            "another likelihood",
-        )
-        if not factor
-        else ("a sum, or a mean over pixels",),
+        causes,
         case(4),
     )
+
+
+def _in_bits(ratio, e):
+    """Which unit a report in bits has, by its ratio to the nats of an image; or nothing."""
+    bits = ratio * math.log(2)
+    if abs(bits - 1) < 0.02:
+        return "1 / log 2: bits"
+    return "1 / (log 2 × pixels): bits a pixel" if abs(bits * e.sizes["pixels"] - 1) < 0.02 else ""
 
 
 def shown(e):
