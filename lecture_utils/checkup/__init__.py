@@ -20,7 +20,12 @@ from lecture_utils.checkup.measure import (
     random_plant,
     span,
 )
-from lecture_utils.checkup.ports import CannotExamine, left_as_it_was, planted_values_allowed
+from lecture_utils.checkup.ports import (
+    CannotExamine,
+    left_as_it_was,
+    one_tensor,
+    planted_values_allowed,
+)
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
 from lecture_utils.checkup.rules_model import elbo_is_known
@@ -35,6 +40,10 @@ from lecture_utils.checkup.state import (
 import torch
 
 __all__ = ["CannotExamine", "Finding", "Report", "examine"]
+
+
+# What the decoder's outputs are called, by the likelihood that takes them.
+UNITS = {"Bernoulli, logits": "logit", "Bernoulli, probabilities": "probability"}
 
 
 def examine(
@@ -74,6 +83,8 @@ def examine(
         raise CannotExamine(
             "x must be a float tensor of at least 8 images, [N, ...], as the loss takes it."
         )
+    if not beta > 0:
+        raise CannotExamine(f"beta={beta!r}: the weight of the KL that is meant is above 0.")
     is_module = isinstance(model, torch.nn.Module)
     held = [*model.parameters(), *model.buffers()] if is_module else []
     elsewhere = {str(each.device) for each in (x, *held)} - {"cpu"}
@@ -154,7 +165,8 @@ def _measured(probe, natural, nonfinite, unknown, options):
         "evaluation": evaluation,
         "doses": examined.doses,
         "outputs": outputs[outputs.isfinite()],
-        "unit": dose.likelihood.name if dose and dose.likelihood else "output",
+        "unit": UNITS.get(dose.likelihood.name, "output") if dose and dose.likelihood else "output",
+        "beta": beta,
     }
     return Report(all_findings(examined), _in_order(examined), unknown, measured)
 
@@ -162,14 +174,17 @@ def _measured(probe, natural, nonfinite, unknown, options):
 @torch.no_grad()
 def _shown(natural, picture):
     """The range of the pictures of codes from the prior."""
-    return None if picture is None else span(picture(torch.randn_like(natural.mu)))
+    if picture is None:
+        return None
+    return span(one_tensor(picture(torch.randn_like(natural.mu)), "picture(z)"))
 
 
 @torch.no_grad()
 def _same_code(x, code):
     if code is None:
         return None
-    return torch.allclose(code(x[:BATCH]), code(x[:BATCH]), rtol=1e-5, equal_nan=True)
+    codes = [one_tensor(code(x[:BATCH]), "code(x)") for _ in range(2)]
+    return torch.allclose(*codes, rtol=1e-5, equal_nan=True)
 
 
 def _require_a_draw(natural):
@@ -207,8 +222,7 @@ def _natural(probe):
             "fault",
             "the loss cannot be computed",
             f"{type(error).__name__}: {error}",
-            ("inputs, outputs or shapes do not fit the loss",),
-            "notebook 10, case 15",
+            *_why_it_fails(error),
         )
         return None, [], Report([finding], [], [], {"x": span(probe.x)})
     names = {
@@ -224,6 +238,13 @@ def _natural(probe):
         name for name, value in names.items() if value is not None and not value.isfinite().all()
     ]
     return trace, list(dict.fromkeys(nonfinite)), None
+
+
+def _why_it_fails(error):
+    """The causes, and where to read on."""
+    if isinstance(error, (RuntimeError, ValueError)):
+        return ("inputs, outputs or shapes do not fit the loss",), "notebook 10, case 15"
+    return ("an error in the loss's own code",), "the traceback of loss(x), called by itself"
 
 
 def _cap(probe, natural, dose, positive):

@@ -35,24 +35,27 @@ def find_place(model, where) -> Place:
         return Place(where, "forward")
     if isinstance(where, tuple):
         return _checked(Place(*where), where)
-    owner = model
-    *path, name = where.split(".")
-    for step in path:
-        owner = owner[int(step)] if step.isdigit() else getattr(owner, step, None)
-    target = owner[int(name)] if name.isdigit() else getattr(owner, name, None)
-    return (
-        Place(target, "forward")
-        if isinstance(target, nn.Module)
-        else _checked(Place(owner, name), where)
-    )
+    owner, target, name = None, model, ""
+    for name in where.split("."):
+        owner, target = target, _step(target, name)
+    if isinstance(target, nn.Module):
+        return Place(target, "forward")
+    return _checked(Place(owner, name), where)
+
+
+def _step(owner, name):
+    """Return the attribute of this name, or the layer of this number; None if there is none."""
+    if isinstance(owner, (list, tuple)) and name.isdigit():
+        return owner[int(name)] if int(name) < len(owner) else None
+    return getattr(owner, name, None)  # layers of a Sequential go by their numbers, too
 
 
 def _checked(place, where):
     if not callable(getattr(place.owner, place.name, None)):
         raise CannotExamine(
             f"{where!r} is not a method, a layer or a function of the model. Name the call that "
-            f"the loss "
-            'makes, for example encode="encode", or encode=("fc_mu", "fc_logvar") for two layers.'
+            'the loss makes, for example encode="encode" and decode="decode", or '
+            'encode=("fc_mu", "fc_logvar") for two layers.'
         )
     return place
 
@@ -173,6 +176,13 @@ class Pair(NamedTuple):
     rebuild: Callable
 
 
+def one_tensor(value, what: str) -> torch.Tensor:
+    """Return a value that must be a tensor. Raises CannotExamine, which says `what` it is."""
+    if isinstance(value, torch.Tensor):
+        return value
+    raise CannotExamine(f"{what} returned the type {type(value).__name__}: one tensor is needed.")
+
+
 def take_pair(output, fields) -> Pair:
     """Find mu and the second number in what an encoder returned. Raises CannotExamine if it is not
     clear."""
@@ -182,17 +192,13 @@ def take_pair(output, fields) -> Pair:
         if output.dim() < 2 or output.shape[1] % 2:
             raise CannotExamine(
                 f"encode returned one tensor of shape {list(output.shape)}: mu and the second "
-                f"number cannot "
-                'be its two halves. Name two layers: encode=("fc_mu", "fc_logvar").'
+                f"number cannot be its two halves: {NAME_THE_LAYERS}"
             )
         return Pair(*output.chunk(2, 1), lambda mu, second: torch.cat([mu, second], 1))
+    if fields is not None and len(fields) != 2:
+        raise CannotExamine(f"fields={fields!r} must name two: mu and the second number.")
     first, second = fields or (0, 1)
-    if fields is None and len(output) != 2:
-        raise CannotExamine(
-            f"encode returned {len(output)} values. Say which are mu and the second number, "
-            f"fields=(0, 1); "
-            'if z is among them, name the two layers instead: encode=("fc_mu", "fc_logvar").'
-        )
+    _require_fields(output, fields)
 
     def rebuild(mu, other):
         values = {first: mu, second: other}
@@ -201,10 +207,42 @@ def take_pair(output, fields) -> Pair:
             for key, value in values.items():
                 copy[key] = value
             return copy
-        parts = [values.get(index, part) for index, part in enumerate(output)]
+        n = len(output)
+        parts = [values.get(i, values.get(i - n, part)) for i, part in enumerate(output)]
         return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
 
     return Pair(output[first], output[second], rebuild)
+
+
+NAME_THE_LAYERS = 'name the two layers, encode=("fc_mu", "fc_logvar").'
+
+
+def _require_fields(output, fields):
+    """Raise CannotExamine where mu and the second number cannot be taken out of the output."""
+    if isinstance(output, dict):
+        keys = ", ".join(map(repr, output))
+        said = f"encode returned a dict with the keys {keys}"
+        if fields is None:
+            raise CannotExamine(f'{said}: name those of the pair, fields=("mu", "logvar").')
+        missing = [field for field in fields if field not in output]
+    elif isinstance(output, (tuple, list)):
+        said = f"encode returned {len(output)} values"
+        if fields is None and len(output) != 2:
+            raise CannotExamine(
+                f"{said}. Say which are mu and the second number, fields=(0, 1); if z is among "
+                f"them, {NAME_THE_LAYERS}"
+            )
+        numbers = range(-len(output), len(output))
+        missing = [field for field in fields or () if field not in numbers]
+    else:
+        kind = type(output).__name__
+        raise CannotExamine(f"encode returned no pair, but the type {kind}: {NAME_THE_LAYERS}")
+    if missing:
+        raise CannotExamine(f"{said}; fields names {missing[0]!r}, which is not among them.")
+    taken = [output[field] for field in fields or (0, 1)]
+    if not all(isinstance(value, torch.Tensor) for value in taken):
+        kinds = " and ".join(type(value).__name__ for value in taken)
+        raise CannotExamine(f"{said}; mu and the second number must be tensors, not {kinds}.")
 
 
 def _pair_of_distribution(output):
@@ -256,8 +294,8 @@ def take_output(output, n_pixels: int) -> Output:
                 f"decode returned {list(output.shape)}, but an image has {n_pixels} values."
             )
         return Output(output, lambda new: new)
-    keys = output.keys() if isinstance(output, dict) else range(len(output))
-    for key in keys:
+    numbered = range(len(output)) if isinstance(output, (tuple, list)) else ()
+    for key in output if isinstance(output, dict) else numbered:
         if (
             isinstance(output[key], torch.Tensor)
             and output[key].dim() > 1
@@ -274,7 +312,6 @@ def take_output(output, n_pixels: int) -> Output:
 
             return Output(output[key], rebuild)
     raise CannotExamine(
-        f"decode returned nothing with {n_pixels} values an image. Name the call whose result the "
-        f"loss compares "
-        "with x."
+        f"decode returned no tensor with {n_pixels} values an image, but the type "
+        f"{type(output).__name__}. Name the call whose result the loss compares with x."
     )

@@ -46,6 +46,8 @@ class Report(NamedTuple):
         faults = len(self.faults)
         notes = len(self.findings) - faults
         lines = [f"Check-up: {_count(faults, 'fault')}, {_count(notes, 'note')}."]
+        if not self.findings and "dose" not in self.measured:
+            lines = ["Check-up: nothing could be examined."]
         for number, finding in enumerate(self.findings, 1):
             lines += ["", f"{number}. {finding.level.upper()} {finding.name}: {finding.title}"]
             lines += _wrapped("measured: ", finding.evidence)
@@ -65,12 +67,16 @@ class Report(NamedTuple):
         return "\n".join(lines)
 
     def figure(self) -> plt.Figure:
-        """Draw the dose, the draw, the decoder's outputs and the KL of each unit."""
+        """Draw the dose, the draw, the decoder's outputs and the KL of each unit.
+
+        The figure is closed: a notebook shows what its last line returns, once.
+        """
         figure, axes = plt.subplots(2, 2, figsize=(7, 5.2))
         _draw_dose(axes[0, 0], self.measured)
         _draw_draw(axes[0, 1], self.measured)
         _draw_outputs(axes[1, 0], self.measured)
         _draw_units(axes[1, 1], self.measured)
+        plt.close(figure)
         return figure
 
 
@@ -103,14 +109,15 @@ def _draw_dose(axis, measured):
     if not doses:
         return _nothing(axis, "not known")
     values = list(doses.values())
-    axis.axhline(1, color=COLORS["data"], linestyle="--", linewidth=1)
+    meant = measured["beta"]
+    axis.axhline(meant, color=COLORS["data"], linestyle="--", linewidth=1)
     for index, value in enumerate(values):
         axis.plot(index, value, "o" if value > 0 else "X", color=COLORS["kl"], markersize=9)
         axis.annotate(f"{value:.3g}", (index, value), xytext=(9, 6), textcoords="offset points")
     if any(value <= 0 for value in values):
         axis.set_yscale("symlog", linthresh=0.1)
     else:
-        axis.set(yscale="log", ylim=(min(values + [1]) / 5, max(values + [1]) * 5))
+        axis.set(yscale="log", ylim=(min(*values, meant) / 5, max(*values, meant) * 5))
     axis.set(
         xticks=range(len(values)),
         xticklabels=[name.removeprefix("the ") for name in doses],
@@ -143,7 +150,7 @@ def _draw_outputs(axis, measured):
     if outputs is None:
         return _nothing(axis, "not known")
     axis.hist(outputs.numpy(), bins=60, color=COLORS["reconstruction"])
-    axis.set(xlabel=measured.get("unit", "output"), ylabel="pixels", yscale="log")
+    axis.set(xlabel=measured["unit"], ylabel="pixels", yscale="log")
 
 
 def _draw_units(axis, measured):

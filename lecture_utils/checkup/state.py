@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from lecture_utils.checkup import forms
+from lecture_utils.checkup.ports import CannotExamine
 from lecture_utils.checkup.probe import Probe, sharp
 from lecture_utils.checkup.rows import by_image, image_of_rows, neighbours
 
@@ -164,7 +165,23 @@ def measure_evaluation(
         elbo, error, with_mean = _own_elbo(probe, torch.cat(trace.batches), likelihood, reading)
     sizes = [len(batch) for batch in trace.batches]
     ordered = _in_two_orders(probe, evaluate, trace, reading) if sizes else (0.0, 0.0)
-    return Evaluation(float(trace.loss), noise, seen, ordered, sizes, elbo, error or 0.0, with_mean)
+    value = _one_number(trace.loss)
+    return Evaluation(value, noise, seen, ordered, sizes, elbo, error or 0.0, with_mean)
+
+
+def _one_number(result) -> float:
+    """Return what an evaluation returned as a number. Raises CannotExamine if it is none."""
+    try:
+        return float(result)
+    except (TypeError, ValueError, RuntimeError):
+        kind = (
+            f"a tensor of shape {list(result.shape)}"
+            if isinstance(result, torch.Tensor)
+            else f"a {type(result).__name__}"
+        )
+        raise CannotExamine(
+            f"evaluate(x) returned {kind}: it must return one number, the one that is reported."
+        ) from None
 
 
 def _noise(trace, reading):
@@ -253,7 +270,7 @@ def _in_two_orders(probe, evaluate, trace, reading):
         return cost.expand_as(mu).clone(), torch.full_like(second, quiet)
 
     def value(rows):
-        return float(probe.run(x[rows], function=evaluate, shift=still, seed=0).loss)
+        return _one_number(probe.run(x[rows], function=evaluate, shift=still, seed=0).loss)
 
     return value(order), value(order.flip(0))
 
