@@ -1,7 +1,10 @@
 """What the check-up says is true: small VAEs, each with one line of its own, and the sentences."""
 
+import math
+
 from lecture_utils import checkup
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 import torch.nn.functional as F
@@ -293,3 +296,125 @@ def test_weights_that_are_nan_are_seen():
     nn.init.constant_(out.bias, torch.nan)
     finding = only(examine(out=out))
     assert "whose weights are NaN" in finding.evidence and "train anew" in finding.causes[0]
+
+
+# --- the adapter, and the report
+
+
+class Boxed:
+    def __init__(self, mu, logvar):
+        self.mu, self.logvar = mu, logvar
+
+
+ENCODINGS = {
+    "dict": (lambda mu, logvar: {"mu": mu, "logvar": logvar}, lambda o: (o["mu"], o["logvar"])),
+    "object": (Boxed, lambda o: (o.mu, o.logvar)),
+    "three": (lambda mu, logvar: (mu, logvar, mu), lambda o: o[:2]),
+}
+
+
+def examine_adapter(kind=None, **options):
+    """Examine a healthy small VAE whose encode returns the pair in a box of this kind."""
+    torch.manual_seed(0)
+    model = Plain()
+    if kind:
+        pair, (box, unbox) = model.encode, ENCODINGS[kind]
+        model.encode = lambda x: box(*pair(x))
+
+    def loss(x):
+        mu, logvar = unbox(model.encode(x)) if kind else model.encode(x)
+        return (bce(model.decode(model.reparameterize(mu, logvar)), x) + kld(mu, logvar)) / len(x)
+
+    return checkup.examine(model, X, loss, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "dict"}, r"keys 'mu', 'logvar'.*fields="),
+        ({"kind": "dict", "fields": ("mu", "log_var")}, "'log_var', which is not among"),
+        ({"kind": "object"}, "type Boxed: name the two layers"),
+        ({"kind": "three", "fields": (0, 5)}, "5, which is not among"),
+        ({"kind": "three", "fields": (0,)}, "must name two"),
+        ({"encode": "enc.9"}, "'enc.9' is not a method"),
+        ({"decode": "nosuch.0"}, "'nosuch.0' is not a method.*decode="),
+        ({"evaluate": lambda x: (1.0, 2)}, r"evaluate\(x\) returned a tuple: .*one number"),
+        ({"evaluate": lambda x: x.sum(1)}, r"evaluate\(x\) returned a tensor of shape \[200\]"),
+        ({"code": lambda x: (x, x)}, r"code\(x\) returned the type tuple"),
+        ({"picture": lambda z: (z, z)}, r"picture\(z\) returned the type tuple"),
+        ({"beta": 0}, "above 0"),
+    ],
+)
+def test_an_adapter_that_does_not_fit_is_told_what_to_change(options, message):
+    with pytest.raises(checkup.CannotExamine, match=message):
+        examine_adapter(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "dict", "fields": ("mu", "logvar")},
+        {"kind": "three", "fields": (0, -2)},
+        {"kind": "object", "encode": ("fc21", "fc22")},
+        {"decode": "dec"},
+    ],
+)
+def test_an_adapter_that_fits_finds_a_healthy_model_healthy(options):
+    report = examine_adapter(**options)
+    assert report.names == [] and len(report.in_order) >= 3
+
+
+def test_two_numbers_in_the_wrong_order_are_called_so():
+    for options in ({"encode": ("fc22", "fc21")}, {"kind": "three", "fields": (1, 0)}):
+        finding = only(examine_adapter(**options))
+        assert finding.name == "mu-activation" and "wrong order" in finding.causes[0]
+    report = examine_adapter(encode="enc")  # the hidden layer, behind a ReLU
+    assert report.names == [] and any("name the first call" in line for line in report.unknown)
+
+
+def test_nothing_examined_is_not_nothing_found():
+    text = str(examine_adapter(decode="forward"))
+    assert text.startswith("Check-up: nothing could be examined.")
+
+
+def test_a_loss_that_does_not_run_is_not_said_to_have_wrong_shapes():
+    def loss(x):
+        return nosuch(x)  # noqa: F821
+
+    finding = only(checkup.examine(Plain(), X, loss))
+    assert finding.causes == ("an error in the loss's own code",) and "case" not in finding.see
+
+
+def test_the_figure_names_what_is_drawn_and_is_shown_once():
+    report = examine(lambda o, x: squared(o.sigmoid(), x), lambda mu, lv: 4 * kld(mu, lv), beta=4)
+    open_figures = plt.get_fignums()
+    dose, _, outputs, _ = report.figure().axes
+    assert outputs.get_xlabel() == "output" and plt.get_fignums() == open_figures
+    assert dose.lines[0].get_ydata()[0] == 4
+    assert examine().figure().axes[2].get_xlabel() == "logit"
+
+
+# --- the reported number
+
+
+@pytest.mark.parametrize(
+    ("error", "factor", "names", "said"),
+    [
+        (bce, 1, [], ""),
+        (bce, 5, ["report-differs"], "likely: a beta inside the reported number"),
+        (bce, 1 / math.log(2), ["report-differs"], "bits, where nats are asked for"),
+        (bce, 1 / 64 / math.log(2), ["report-differs"], "bits, where nats are asked for"),
+        (bce, 1 / 64, ["report-differs"], "likely: a sum, or a mean over pixels"),
+        (squared, 5, [], "? whether the reported number is the ELBO"),
+    ],
+)
+def test_a_report_in_another_unit_is_called_so(error, factor, names, said):
+    report = examine(error, report=lambda loss, x: -factor * loss(x))
+    assert report.names == names and said in " ".join(str(report).split())
+    assert "found in the loss above" not in str(report)
+
+
+def test_a_fault_in_the_loss_may_be_the_report_s_only_where_there_is_one():
+    report = examine(kl=minus(kld), report=lambda loss, x: -5 * loss(x))
+    assert report.names == ["kl-sign", "report-differs"]
+    assert "found in the loss above" in str(report)
