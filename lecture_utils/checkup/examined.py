@@ -96,6 +96,10 @@ class Examined(NamedTuple):
         return None
 
 
-def case(number) -> str:
-    """Where the finding is explained."""
-    return f"notebook 10, case {number}" if isinstance(number, int) else str(number)
+# Where it is written what epsilon is: independent and normal, of each image and unit.
+DRAW = 'notebook 04, "Back to the VAE: the vector form"'
+
+
+def case(number: int) -> str:
+    """Where in notebook 10 the finding is explained."""
+    return f"notebook 10, case {number}"

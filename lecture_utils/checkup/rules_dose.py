@@ -64,7 +64,7 @@ def beta(e):
                 "the KL is averaged over the batch and divided by its size once more",
                 "one term is summed over the batch, the other averaged",
             ),
-            case("notebook 10, exercise 1"),
+            "notebook 10, exercise 1",
         )
     elif e.dose.strange_kl:
         return  # a slope through mu is then no weight
@@ -172,7 +172,7 @@ def _variance(e, ratio, said, evidence):
             ("a variance that is meant, or a weight on one of the terms",)
             if variance <= largest
             else ("it is wider than the images vary: the code may not pay for itself",),
-            "notebook 03",
+            'notebook 03, "Squared error"',
         )
 
 

@@ -1,7 +1,7 @@
 """Rules from measurements to findings: how z is drawn, and whether draw and KL agree."""
 
 from lecture_utils.checkup import forms
-from lecture_utils.checkup.examined import case
+from lecture_utils.checkup.examined import DRAW, case
 from lecture_utils.checkup.report import Finding
 
 import torch
@@ -52,7 +52,7 @@ def draw_rules(e):
                 "encode or fields name the two numbers in the wrong order",
                 "an activation between this layer and the draw",
             ),
-            "notebook 04",
+            DRAW,
         )
         return  # what is added to mu is then not known
     elif not d.to_second:
@@ -74,7 +74,7 @@ def draw_rules(e):
             "each call draws the same epsilon",
             "(z - mu) / sigma is the same in all calls",
             ("a seed is set inside the loss",),
-            "notebook 04",
+            DRAW,
         )
     if d.shared:
         yield Finding(
@@ -83,7 +83,7 @@ def draw_rules(e):
             f"all {d.shared} get the same epsilon",
             f"(z - mu) / sigma has no spread over the {d.shared}",
             ("randn of the wrong shape, broadcast",),
-            "notebook 04",
+            DRAW,
         )
     off_centre = not d.repeated and not d.shared and abs(d.mean) > 0.02 + 6 * d.mean_error
     if off_centre:
@@ -93,7 +93,7 @@ def draw_rules(e):
             "epsilon's mean is not 0",
             f"{d.mean:.3f} ± {d.mean_error:.3f}",
             ("torch.rand where torch.randn is meant",),
-            "notebook 04",
+            DRAW,
         )
     if d.reading == "constant":
         yield Finding(
@@ -136,7 +136,7 @@ def _constant_epsilon(d):
         "nothing is drawn: epsilon is a constant",
         f"(z - mu) / sigma is {d.fixed:.3g} for all images, units and calls",
         (cause,),
-        "notebook 04",
+        DRAW,
     )
 
 
@@ -156,7 +156,7 @@ def shape_of_epsilon(e):
             "epsilon is not normal",
             f"kurtosis of (z - mu) / sigma {d.kurtosis:.2f}, where a normal has 3",
             ("another distribution than torch.randn, or a clamp on it",),
-            "notebook 04",
+            DRAW,
         )
 
 
@@ -170,7 +170,7 @@ def same_numbers(e):
             "mu and the second number are the same numbers",
             "they agree on x to the last digit",
             ("one layer is used for both",),
-            "notebook 04",
+            DRAW,
         )
 
 

@@ -72,7 +72,7 @@ def presence(e):
             "the loss does not depend on what the decoder returns",
             "d loss / d output is exactly 0",
             ("the error is detached, or not added",),
-            "notebook 03",
+            'notebook 03, "What is lost with only one of the terms"',
         )
 
 
@@ -115,7 +115,7 @@ def _summed(e):
         "the loss is summed over the batch",
         evidence,
         causes,
-        "notebook 03",
+        'notebook 03, "One number per image, averaged once"',
     )
 
 
@@ -135,7 +135,7 @@ def target(e):
             ("the target is inverted: 1 - x",)
             if correlation < -0.3
             else ("shuffled images, or another tensor",),
-            "notebook 03",
+            'notebook 03, "The objective, term by term"',
         )
 
 

@@ -3,7 +3,7 @@
 import math
 
 from lecture_utils.checkup import forms
-from lecture_utils.checkup.examined import case
+from lecture_utils.checkup.examined import DRAW, case
 from lecture_utils.checkup.report import Finding
 from lecture_utils.checkup.rules_ranges import input_range
 from lecture_utils.checkup.state import AS_IT_IS
@@ -84,7 +84,7 @@ def _collapse(e):
         return (f"not known: nothing is drawn (found above); {dose}",), case(11)
     if abs(e.draw.to_mu - 1) > 0.05 or not e.draw.to_second:
         cause = "not known: the draw's gradient is not what it should be (found above)"
-        return (f"{cause}; {dose}",), "notebook 04" if e.draw.to_second else case(14)
+        return (f"{cause}; {dose}",), DRAW if e.draw.to_second else case(14)
     cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: KL annealing or "
     return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {section}"
 

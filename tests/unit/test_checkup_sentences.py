@@ -1,6 +1,8 @@
 """What the check-up says is true: small VAEs, each with one line of its own, and the sentences."""
 
 import math
+import re
+from pathlib import Path
 
 from lecture_utils import checkup
 
@@ -392,6 +394,16 @@ def test_the_figure_names_what_is_drawn_and_is_shown_once():
     assert outputs.get_xlabel() == "output" and plt.get_fignums() == open_figures
     assert dose.lines[0].get_ydata()[0] == 4
     assert examine().figure().axes[2].get_xlabel() == "logit"
+
+
+def test_the_sections_that_findings_name_are_there():
+    root = Path(__file__).parents[2]
+    sources = [path.read_text() for path in (root / "lecture_utils/checkup").glob("*.py")]
+    named = {found for text in sources for found in re.findall(r"notebook (\d\d), \"(.+?)\"", text)}
+    assert len(named) >= 5
+    for number, heading in named:
+        (notebook,) = (root / "notebooks").glob(f"{number}_*.ipynb")
+        assert re.search(rf'"#+ {re.escape(heading)}', notebook.read_text()), (number, heading)
 
 
 # --- the reported number
