@@ -347,8 +347,8 @@ def _unknown(e, evaluate, natural):
         lines.append("what the evaluation does: give evaluate=")
     elif e.evaluation and not elbo_is_known(e):
         lines.append(
-            "whether the reported number is the ELBO: that takes a Bernoulli that compares with x "
-            "itself, and the prior N(0, I)"
+            "whether the reported number is the ELBO: it takes a Bernoulli of x itself, the prior "
+            "N(0, I), and an evaluation that calls encode"
         )
     if natural.decoder_calls > 1:
         lines.append(f"the loss decodes {natural.decoder_calls} times; the first call was examined")

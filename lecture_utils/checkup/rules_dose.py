@@ -109,6 +109,7 @@ def _weights(e):
 
 
 def batch_trouble(e):
+    """Whether the KL's weight over the error's is another one on half of the batch."""
     return e.dose.half and abs(e.dose.half - 1) > 0.3
 
 

@@ -10,6 +10,7 @@ from lecture_utils.checkup.state import NAN_WEIGHTS
 import torch
 
 EXPONENT = "exp(logvar) overflows: bound logvar from above, or scale the inputs to [0, 1]"
+RAN_AWAY = "weights that are NaN, of a training that ran away: train anew, with a smaller rate"
 # By where the number is first.
 CAUSES = {
     "the inputs x": ("the data hold NaN or infinity",),
@@ -24,9 +25,9 @@ def nonfinite(e):
     if not e.nonfinite:
         return
     place = e.nonfinite[0]
-    causes = CAUSES.get(place, ("a division by 0, or numbers that are too large",))
-    if NAN_WEIGHTS in place:
-        causes = ("training has run away: train anew, with a smaller learning rate",)
+    causes = CAUSES.get(place, ("a division by 0, or numbers that are too large", RAN_AWAY))
+    if place.startswith("layer"):  # of which it is known whether its weights are finite
+        causes = (RAN_AWAY,) if NAN_WEIGHTS in place else causes[:1]
     yield Finding(
         "not-finite",
         "fault",
