@@ -127,7 +127,10 @@ def digit_rows(rows: dict[str, torch.Tensor], columns: int = 10) -> plt.Figure:
     """Draw labelled rows of digits: {label: probabilities or pixels [>= columns, D]}.
 
     The rows fill the width that the labels leave, and the figure is as high as they are then.
+    Raises ValueError if there is no row.
     """
+    if not rows:
+        raise ValueError("there are no images to draw")
     pictures = [tile(images[:columns], columns) for images in rows.values()]
     lines = [line for label in rows for line in label.split("\n")]
     label_width = max(TextPath((0, 0), line, size=11).get_extents().width for line in lines) / 72

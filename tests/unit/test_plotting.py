@@ -70,6 +70,11 @@ def test_posterior_panel_draws_two_standard_deviations_round_each_mean():
     plt.close(figure)
 
 
+def test_no_rows_of_digits_are_refused_in_words():
+    with pytest.raises(ValueError, match="no images to draw"):
+        plotting.digit_rows({})
+
+
 def test_posterior_panel_needs_a_plane():
     figure, axis = plt.subplots()
     with pytest.raises(ValueError, match="latent_dim=2"):
