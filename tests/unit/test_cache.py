@@ -158,7 +158,7 @@ CHANGES = {  # what is changed, and which of VAE, GAN and mixture have another f
         [0],
     ),
     "the grey values": (replace("data.py", ("images / 255 if", "images / 256 if")), [0, 1, 2]),
-    "the mixture's chunk": (replace("mixture.py", ("CHUNK = 5000", "CHUNK = 4000")), [2]),
+    "the mixture's chunk": (replace("mixture.py", ("CHUNK = 1000", "CHUNK = 900")), [2]),
 }
 
 
