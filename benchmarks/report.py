@@ -95,7 +95,7 @@ def summary() -> str:
             f"(both float32) and {default['share of the limit, grey, both bfloat16']:.0%} (both "
             "bfloat16). "
             f"All notebooks together take {series['seconds, all'] / 60:.1f} minutes from an "
-            f"empty cache, the longest {slowest['seconds']:.0f} s.",
+            f"empty cache, the longest {slowest['seconds']:.0f} s ({origin(series)}).",
             published_sentence(),
         ]
     )
@@ -135,6 +135,11 @@ def tables() -> str:
     )
     rows = limit["by batch size"]
     notebooks = series["notebooks"]
+    together = {
+        "notebook": "all",
+        "seconds": series["seconds, all"],
+        "kilobytes": series["kilobytes, all"],
+    }
     medians = ablation["median (nats)"]
     parts = [
         "## Goals",
@@ -207,11 +212,30 @@ def tables() -> str:
         f"{origin(series)}. Each notebook alone, from an empty cache.",
         table(
             list(notebooks[0]),
-            [list(row.values()) for row in notebooks]
-            + [["all", series["seconds, all"], "", series["kilobytes, all"]]],
+            [[row.get(column, "") for column in notebooks[0]] for row in [*notebooks, together]],
         ),
+        *cost_of_tests(series.get("tests", {})),
     ]
     return "\n\n".join(parts + published())
+
+
+def cost_of_tests(tests: dict) -> list[str]:
+    """For benchmarks/README.md: CPU minutes of each part of `make test`, if they are recorded."""
+    if not tests:
+        return []
+    parts = list(dict.fromkeys(part for each in tests.values() for part in each["CPU minutes"]))
+    busy = "share of the cores that was busy"
+    return [
+        "CPU minutes of the tests, kernels included, by part:",
+        table(
+            ["command", "minutes", *parts, "cores busy"],
+            [
+                [name, each["minutes"], *(each["CPU minutes"].get(part, "") for part in parts)]
+                + [f"{each[busy]:.0%}"]
+                for name, each in tests.items()
+            ],
+        ),
+    ]
 
 
 def runs() -> dict:

@@ -34,7 +34,7 @@ def peak_megabytes(client):
     if not status.exists():
         return None
     (line,) = (line for line in status.read_text().split("\n") if line.startswith("VmHWM"))
-    return round(int(line.split()[1]) / 1000)
+    return round(int(line.split()[1]) * 1024 / 1e6)  # the system's kB is 1024 bytes
 
 
 def run(path):
