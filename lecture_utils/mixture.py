@@ -80,9 +80,9 @@ def fit_mixture(
         )
     if n_iterations < 1:
         raise ValueError(f"n_iterations must be at least 1, got {n_iterations}.")
-    mean = torch.stack([to_grey(part).sum(dim=0) for part in images.split(CHUNK)]).sum(dim=0) / len(
-        images
-    )
+    mean = torch.zeros_like(to_grey(images[0]))
+    for part in images.split(CHUNK):  # added up in place: a list would lie between the large blocks
+        mean += to_grey(part).sum(dim=0) / len(images)
     chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[
         :n_components
     ].to(images.device)
