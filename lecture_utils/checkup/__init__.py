@@ -20,6 +20,7 @@ from lecture_utils.checkup.measure import (
     random_plant,
     span,
 )
+from lecture_utils.checkup.paths import measure_paths
 from lecture_utils.checkup.ports import (
     CannotExamine,
     left_as_it_was,
@@ -123,6 +124,7 @@ def _measured(probe, natural, nonfinite, unknown, options):
     evaluate, picture, code, beta, trained, in_training = options
     probe.train(False)
     ranges = measure_ranges(probe, natural)
+    paths = None if nonfinite else measure_paths(probe, natural)
     probe.train(True)
     positive = bool(natural.second.min() >= 0)
     dose = draw = learned = evaluation = cap = None
@@ -144,6 +146,7 @@ def _measured(probe, natural, nonfinite, unknown, options):
         probe.x,
         natural,
         ranges,
+        paths,
         dose,
         draw,
         learned,
@@ -300,7 +303,7 @@ def _in_order(e):
             f"the draw: with the second number as a {e.draw.reading}, the variance of (z - mu) / "
             f"sigma is {e.draw.scale:.3f} ± {e.draw.scale_error:.3f}"
         )
-    if e.draw and e.draw.to_mu is not None and e.draw.to_second:
+    if e.draw and e.draw.to_mu is not None and e.draw.to_second and not e.paths.cut:
         lines.append("the gradient passes through the draw to both numbers")
     if e.learned and e.learned.error < e.learned.without_code:
         gain = e.learned.without_code - e.learned.error

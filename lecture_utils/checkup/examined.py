@@ -13,6 +13,7 @@ class Examined(NamedTuple):
     x: torch.Tensor
     natural: Any
     ranges: Any
+    paths: Any
     dose: Any
     draw: Any
     learned: Any

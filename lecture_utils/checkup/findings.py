@@ -13,6 +13,7 @@ LOSS = (
     rules_dose.beta,
     rules_dose.kl_formula,
     rules_loss.joined,
+    rules_draw.paths,
     rules_draw.draw_rules,
     rules_draw.shape_of_epsilon,
     rules_draw.same_numbers,

@@ -149,13 +149,14 @@ class Probe:
             return result
         return memory[key]
 
-    def call_encoder(self, trace: Trace, factor: float):
-        """Return mu and the second number for the inputs of a trace, multiplied by a factor."""
+    def call_encoder(self, trace: Trace, factor: float, differentiable: bool = False):
+        """Return mu and the second number for the inputs of a trace, multiplied by a factor; with
+        a gradient with respect to the inputs if that is asked for."""
         values = []
         for index, args, kwargs in trace.encoder_arguments[: len(self.encode)]:
             args, kwargs = (
-                _scaled(args, factor),
-                {key: _scaled((v,), factor)[0] for key, v in kwargs.items()},
+                _scaled(args, factor, differentiable),
+                {key: _scaled((v,), factor, differentiable)[0] for key, v in kwargs.items()},
             )
             values.append(self.original_encode[index](*args, **kwargs))
         if len(values) == 2:
@@ -189,9 +190,15 @@ def sharp(x: torch.Tensor) -> torch.Tensor:
     return x.round() if x.min() >= 0 and x.max() <= 1 else x
 
 
-def _scaled(values, factor):
+def _scaled(values, factor, differentiable):
+    """Multiply the floating tensors among the values; with a gradient if that is asked for."""
+
+    def scaled(v):
+        v = v * factor
+        return v.detach().requires_grad_() if differentiable else v
+
     return [
-        v * factor if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values
+        scaled(v) if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values
     ]
 
 

@@ -7,6 +7,46 @@ from lecture_utils.checkup.report import Finding
 import torch
 
 
+def paths(e):
+    """A gradient that is lost in the calls of encoder and decoder, beside the draw."""
+    if e.draw is None or e.draw.none:  # what the decoder gets may then be no code
+        return
+    if e.paths.decoder_cut:
+        yield Finding(
+            "detached-decoder",
+            "fault",
+            "no gradient passes from the decoder's output to z",
+            "d output / d z does not exist",
+            (
+                ".detach(), no_grad() or numpy in decode: the encoder sees only the KL, and must "
+                "collapse",
+            ),
+            case(14),
+        )
+    elif e.paths.decoder_deaf and e.trained:  # else a last layer may start from zero
+        yield Finding(
+            "deaf-decoder",
+            "fault",
+            "the decoder returns the same for each z",
+            "d output / d z is exactly 0, and codes that lie far away give the same output",
+            (
+                "z is multiplied by 0, replaced or left out in decode",
+                "units of the decoder that are all dead",
+            ),
+            case(14),
+        )
+    if e.paths.encoder_cut:
+        yield Finding(
+            "detached-encoder",
+            "fault",
+            "no gradient passes through encode",
+            f"what encode returns for {e.paths.encoder_cut} has no gradient, neither to the "
+            "weights nor to the inputs",
+            ("no_grad() round encode, .detach() or .data in it: the encoder is never trained",),
+            case(14),
+        )
+
+
 def draw_rules(e):
     """A draw without noise, gradient, variance 1 or independent epsilons."""
     d = e.draw

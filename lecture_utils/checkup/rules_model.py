@@ -5,6 +5,7 @@ import math
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.examined import DRAW, case
 from lecture_utils.checkup.report import Finding
+from lecture_utils.checkup.rules_draw import paths
 from lecture_utils.checkup.rules_ranges import input_range
 from lecture_utils.checkup.state import AS_IT_IS
 
@@ -61,6 +62,8 @@ def _too_little_kl(e):
 
 def _collapse(e):
     """The causes of a collapse, and where that kind of it is explained."""
+    for lost in paths(e):
+        return (f"found above: {lost.title}. Mend that first",), lost.see
     doses = [value / e.beta for value in e.doses.values()]
     drawn = (
         e.draw is not None and not e.draw.none and e.draw.fixed is None

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from lecture_utils import bounds, checkup, clinic, data, models, training
 from lecture_utils.checkup import forms, rows, rules_model
+from lecture_utils.checkup.paths import Paths
 from lecture_utils.checkup.probe import Probe
 
 import pytest
@@ -111,7 +112,14 @@ def test_a_collapse_is_called_a_real_one_with_the_dose_that_was_measured(images)
 
 
 def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
-    patient = SimpleNamespace(doses={}, beta=1.0, draw=None, dose=SimpleNamespace(strange_kl=False))
+    patient = SimpleNamespace(
+        doses={},
+        beta=1.0,
+        draw=None,
+        dose=SimpleNamespace(strange_kl=False, likelihood=None),
+        paths=Paths(False, False, ""),
+        squared=False,
+    )
     causes, see = rules_model._collapse(patient)
     assert causes == ("not known: the dose could not be measured",)
     assert "case 6" in see and "Real collapse" in see

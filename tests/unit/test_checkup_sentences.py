@@ -258,6 +258,88 @@ def test_a_softplus_is_named_as_it_reads():
     assert any("as a number whose softplus is sigma" in line for line in report.in_order)
 
 
+# --- where the gradient is lost beside the draw
+
+
+def changed(change, error=bce, kl=kld, steps=0, x=X, out=None, **options):
+    """Examine a small VAE that `change(model)` has changed; it is trained for some steps."""
+    torch.manual_seed(0)
+    model = Plain(out=out)
+    change(model)
+
+    def loss(x):
+        outputs, mu, logvar = model(x)
+        return (error(outputs, x) + kl(mu, logvar)) / len(x)
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss(x).backward()
+        optimizer.step()
+    return checkup.examine(model, x, loss, **options)
+
+
+def decodes(how):
+    """A change of the model: what the decoder makes of z."""
+    return lambda model: setattr(model, "decode", lambda z: model.dec(how(z)))
+
+
+def encodes(how):
+    """A change of the model: what becomes of each of the two numbers."""
+
+    def change(model):
+        pair = model.encode
+        model.encode = lambda x: tuple(map(how, pair(x)))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (decodes(lambda z: z.detach()), "detached-decoder"),
+        (decodes(lambda z: torch.tensor(z.detach().numpy())), "detached-decoder"),
+        (decodes(lambda z: 0 * z), "deaf-decoder"),
+        (encodes(lambda number: number.data), "detached-encoder"),
+        (lambda m: setattr(m, "encode", torch.no_grad()(m.encode)), "detached-encoder"),
+    ],
+)
+@pytest.mark.parametrize("steps", [0, 150])
+def test_a_gradient_that_is_lost_in_a_call_is_found(change, name, steps):
+    report = changed(change, steps=steps, trained=steps > 0 or name == "deaf-decoder")
+    assert report.findings[0].name == name and set(report.names) <= {name, "collapse"}
+    assert not any("gradient passes" in line for line in report.in_order) or name[:4] == "deaf"
+    for finding in report.findings[1:]:
+        assert finding.causes[0].startswith("found above") and finding.see == "notebook 10, case 14"
+
+
+def freeze(model):
+    model.requires_grad_(False)
+
+
+def fix_the_spread(model):
+    """A second number that is a constant."""
+    pair = model.encode
+    model.encode = lambda x: (pair(x)[0], torch.full((len(x), 4), -1.0))
+
+
+def begin_from_zero(*names):
+    """A change of the model: layers that start from zero."""
+
+    def change(model):
+        for name in names:
+            for weight in model.get_submodule(name).parameters():
+                nn.init.zeros_(weight)
+
+    return change
+
+
+@pytest.mark.parametrize("change", [freeze, fix_the_spread, begin_from_zero("dec.2")])
+def test_a_gradient_that_nobody_lost_is_not_missed(change):
+    names = changed(change).names
+    assert not any(name.startswith(("detached", "deaf")) for name in names)
+
+
 # --- batches, and numbers that are not finite
 
 
