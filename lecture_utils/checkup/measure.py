@@ -57,7 +57,9 @@ def random_plant(trace: Trace, positive: bool, seed: int = 0):
 def planted_outputs(trace: Trace, limits: str, seed: int):
     """Return outputs of the decoder's shape, spread over a range that it can have: errors of other
     values may be refused."""
-    contained = limits or ("tanh" if trace.output.abs().max() < 1 else "")
+    within_unit = 0 <= trace.output.min() and trace.output.max() <= 1
+    within_tanh = trace.output.abs().max() < 1
+    contained = limits or ("unit" if within_unit else "tanh" if within_tanh else "")
     low, high = {"unit": (0.05, 0.95), "tanh": (-0.95, 0.95)}.get(contained, (-3.0, 3.0))
     generator = torch.Generator().manual_seed(PLANTED + seed)
     u = torch.rand(trace.output.shape, generator=generator)
@@ -445,11 +447,11 @@ def span(values):
 
 
 def limits_of(values: torch.Tensor) -> str:
-    """Return "unit" for [0, 1], "tanh" for [-1, 1] if both ends are met, "floor" for [0, inf),
-    "clamp" for other ends that are met, or ""."""
+    """Return "unit" for [0, 1], "tanh" for [-1, 1] if both ends are met, "floor" for [0, inf), or
+    "". Values that are all the same, as those of a layer that starts from zero, show no ends."""
     values = values.detach().double().flatten()
     values = values[values.isfinite()]
-    if not len(values):
+    if not len(values) or values.min() == values.max():
         return ""
     low, high = span(values)
 
@@ -460,6 +462,4 @@ def limits_of(values: torch.Tensor) -> str:
         return "unit"
     if -1 - 1e-6 <= low < -0.99 and 0.99 < high <= 1 + 1e-6:
         return "tanh"
-    if 0 <= low < 1e-3 and met(low):
-        return "floor"
-    return "clamp" if met(low) and met(high) and high > low else ""
+    return "floor" if 0 <= low < 1e-3 and met(low) else ""

@@ -340,6 +340,22 @@ def test_a_gradient_that_nobody_lost_is_not_missed(change):
     assert not any(name.startswith(("detached", "deaf")) for name in names)
 
 
+@pytest.mark.parametrize("layers", [("fc21",), ("fc22",), ("fc21", "fc22"), ("dec.2",)])
+def test_a_layer_that_starts_from_zero_is_healthy(layers):
+    report = changed(begin_from_zero(*layers))
+    assert set(report.names) <= {"collapse"} and report.faults == []
+    assert any(line.startswith("the dose: the KL weighs 1 ") for line in report.in_order)
+
+
+def test_probabilities_that_start_at_one_half_are_healthy():
+    def probabilities(p, x):
+        return F.binary_cross_entropy(p, x, reduction="sum")
+
+    report = changed(begin_from_zero("dec.2"), probabilities, out=nn.Sigmoid())
+    assert set(report.names) <= {"clamped", "collapse"} and report.faults == []
+    assert any(line.startswith("the dose: the KL weighs 1 ") for line in report.in_order)
+
+
 # --- batches, and numbers that are not finite
 
 
