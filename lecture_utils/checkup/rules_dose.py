@@ -141,9 +141,7 @@ def _beta_case(ratio, said):
 
 def _variance(e, ratio, said, evidence):
     variance = 0.5 * ratio * e.beta
-    x = e.targets[:500]
-    x = x - x.mean(0)
-    largest = torch.linalg.svdvals(x)[0].square().item() / max(len(x) - 1, 1)
+    largest = widest_variance(e)
     hidden = "pixels" in said or "latent" in said or "batch" in said
     evidence += f"; the widest direction of the images has variance {largest:.3g}"
     if ratio > 1.01 and (hidden or variance > largest):
@@ -175,6 +173,13 @@ def _variance(e, ratio, said, evidence):
             else ("it is wider than the images vary: the code may not pay for itself",),
             'notebook 03, "Squared error"',
         )
+
+
+def widest_variance(e) -> float:
+    """The variance of the targets in the direction in which they vary most."""
+    x = e.targets[:500]
+    x = x - x.mean(0)
+    return torch.linalg.svdvals(x)[0].square().item() / max(len(x) - 1, 1)
 
 
 def _variance_causes(said):

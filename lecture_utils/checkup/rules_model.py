@@ -5,8 +5,9 @@ import math
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.examined import DRAW, case
 from lecture_utils.checkup.report import Finding
+from lecture_utils.checkup.rules_dose import widest_variance
 from lecture_utils.checkup.rules_draw import paths
-from lecture_utils.checkup.rules_ranges import input_range
+from lecture_utils.checkup.rules_ranges import input_range, output_range
 from lecture_utils.checkup.state import AS_IT_IS
 
 
@@ -63,8 +64,7 @@ def _too_little_kl(e):
 def _collapse(e):
     """The causes of a collapse, and where that kind of it is explained."""
     for lost in paths(e):
-        return (f"found above: {lost.title}. Mend that first",), lost.see
-    doses = [value / e.beta for value in e.doses.values()]
+        return _found_above(lost)
     drawn = (
         e.draw is not None and not e.draw.none and e.draw.fixed is None
     )  # else nothing is known of its gradient
@@ -72,15 +72,17 @@ def _collapse(e):
         who = "mu" if e.draw.to_second else "the encoder"
         cause = f"the detached draw, found above: whatever the dose, {who} sees only the KL"
         return (cause,), case(14)
-    if doses and e.dose.strange_kl:
+    for fault in output_range(e):
+        return _found_above(fault)
+    if e.doses and e.dose.strange_kl:
         cause = "not known: the KL's gradient is not that of a KL to N(0, I), nor its weight known"
         return (cause,), case(6)
-    if doses and max(doses) > 1.5:
-        return (f"the price: a dose of {max(doses):.3g}",), case(6)
     section = '"Real collapse, and what treats it"'
-    if not doses:
+    if not e.doses:
         return ("not known: the dose could not be measured",), f"{case(6)}, and {section}"
-    dose = f"the dose is {max(doses):.3g}"
+    dose, too_high = _price(e)
+    if too_high:
+        return (f"the price: {dose}",), case(19 if e.squared else 6)
     if e.draw is None:
         return (f"not known: {dose}, but the draw was not measured",), f"{case(14)}, and {section}"
     if not drawn:
@@ -90,6 +92,28 @@ def _collapse(e):
         return (f"{cause}; {dose}",), DRAW if e.draw.to_second else case(14)
     cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: KL annealing or "
     return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {section}"
+
+
+def _found_above(finding):
+    return (f"found above: {finding.title}. Mend that first",), finding.see
+
+
+def _price(e):
+    """What the KL costs, in words, and whether that alone explains a collapse.
+
+    A beta that is meant is paid all the same. Under a squared error the dose is a variance, and
+    codes pay for themselves in the directions in which images vary more.
+    """
+    dose = max(e.doses.values())
+    meant = dose > 1.5 and abs(dose / e.beta - 1) <= 0.01
+    if not e.squared:
+        said = f"a beta of {dose:.3g}, which is meant" if meant else f"a dose of {dose:.3g}"
+        return (said, True) if dose > 1.5 else (f"the dose is {dose:.3g}", False)
+    variance, widest = 0.5 * dose, widest_variance(e)
+    said = f"a Gaussian of variance {variance:.3g}" + (f", with its beta of {e.beta:g}" * meant)
+    than = "more" if variance > widest else "less"
+    direction = f"the images' widest direction, {widest:.3g}"
+    return f"{said}, {than} than that of {direction}", variance > widest
 
 
 def evaluation(e, faulty_loss: bool):

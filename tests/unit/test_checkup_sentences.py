@@ -313,6 +313,31 @@ def test_a_gradient_that_is_lost_in_a_call_is_found(change, name, steps):
         assert finding.causes[0].startswith("found above") and finding.see == "notebook 10, case 14"
 
 
+G = images(grey=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "beta", "cause", "see"),
+    [
+        ({}, 30.0, "the price: a beta of 30, which is meant", "case 6"),
+        ({"error": squared, "x": 0.4 * G}, 1.0, "the price: a Gaussian of variance 0.5, ", "19"),
+        ({"error": squared, "x": G}, 9.0, "of variance 4.5, with its beta of 9, more th", "19"),
+        ({"out": nn.Sigmoid()}, 1.0, "found above: probabilities are taken for logits", "case 16"),
+        ({"out": nn.ReLU()}, 1.0, "found above: the logits cannot be negative", "case 7"),
+        ({"error": squared, "x": 3 * G}, 1.0, "a real collapse: the draw has its gr", "Real coll"),
+    ],
+)
+def test_the_cause_of_a_collapse_is_the_one_that_was_measured(options, beta, cause, see):
+    """The encoder says N(0, I) of each image, as after a collapse."""
+    collapsed = begin_from_zero("fc21", "fc22")
+    report = changed(
+        collapsed, kl=lambda mu, lv: beta * kld(mu, lv), beta=beta, trained=True, **options
+    )
+    (finding,) = (f for f in report.findings if f.name == "collapse")
+    assert cause in finding.causes[0] and see in finding.see
+    assert len(finding.causes) == 1 and ("real" in cause) == ("Treatments" in finding.causes[0])
+
+
 def freeze(model):
     model.requires_grad_(False)
 
