@@ -114,9 +114,20 @@ def _examined(probe, options):
         who = "encode" if natural.encoder_calls == 0 else "decode"
         unknown.append(f"the dose and the draw: the loss does not make the call that {who} names")
         return Report([], [], unknown, {"x": span(probe.x)})
+    _require_rows(natural)
     _require_a_draw(natural)
-    with planted_values_allowed():
-        return _measured(probe, natural, nonfinite, unknown, options)
+    try:
+        with planted_values_allowed():
+            return _measured(probe, natural, nonfinite, unknown, options)
+    except CannotExamine:
+        raise
+    except Exception as error:  # somebody else's code, which may raise whatever it likes
+        raise CannotExamine(
+            "The loss runs on x as it is, but with numbers planted in the calls of encode and "
+            "decode it fails, or evaluate, picture or code do. If it calls backward() or an "
+            "optimiser, hand in the part that only returns the loss. "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _measured(probe, natural, nonfinite, unknown, options):
@@ -190,18 +201,21 @@ def _same_code(x, code):
     return torch.allclose(*codes, rtol=1e-5, equal_nan=True)
 
 
+def _require_rows(natural):
+    """What is planted is cut by images."""
+    mu, second = natural.mu.shape, natural.second.shape
+    if len(mu) < 2 or len(second) < 2 or mu[0] != second[0]:
+        raise CannotExamine(
+            f"encode returned mu of shape {list(mu)} and a second number of shape {list(second)}: "
+            "each must have a row for each image. A spread that is one for all images can be "
+            "returned as logvar.expand_as(mu)."
+        )
+
+
 def _require_a_draw(natural):
     """An encoder of one tensor, which the decoder gets as it is, is that of an autoencoder."""
-    pair = (
-        torch.cat([natural.mu.flatten(1), natural.second.flatten(1)], 1)
-        if len(natural.mu) == len(natural.second)
-        else None
-    )
-    if (
-        pair is not None
-        and natural.z.numel() == pair.numel()
-        and torch.equal(natural.z.flatten(1), pair)
-    ):
+    pair = torch.cat([natural.mu.flatten(1), natural.second.flatten(1)], 1)
+    if natural.z.numel() == pair.numel() and torch.equal(natural.z.flatten(1), pair):
         raise CannotExamine(
             "the decoder gets all that encode returned: there is no draw between the two. An "
             "autoencoder, or "

@@ -57,7 +57,7 @@ def random_plant(trace: Trace, positive: bool, seed: int = 0):
 def planted_outputs(trace: Trace, limits: str, seed: int):
     """Return outputs of the decoder's shape, spread over a range that it can have: errors of other
     values may be refused."""
-    within_unit = 0 <= trace.output.min() and trace.output.max() <= 1
+    within_unit = trace.output.min() >= 0 and trace.output.max() <= 1
     within_tanh = trace.output.abs().max() < 1
     contained = limits or ("unit" if within_unit else "tanh" if within_tanh else "")
     low, high = {"unit": (0.05, 0.95), "tanh": (-0.95, 0.95)}.get(contained, (-3.0, 3.0))

@@ -35,6 +35,7 @@ class Trace:
     noise: list = field(default_factory=list)  # (mu, second, z) of each call of the decoder
     encoder_arguments: list = field(default_factory=list)
     decoder_arguments: tuple = ()
+    precision: torch.autocast | None = None  # in which encoder and decoder were called
 
 
 class Probe:
@@ -105,6 +106,7 @@ class Probe:
             if index == 0:
                 trace.batches.append(first_tensor(args, kwargs))
             trace.encoder_arguments.append((index, args, kwargs))
+            trace.precision = precision_here()
             result = self._remembered(self._pairs, index, plant is not None, original, args, kwargs)
             if len(self.encode) == 2:
                 name = ("mu", "second")[index]
@@ -143,7 +145,9 @@ class Probe:
         this size."""
         key = index, tuple(first_tensor(args, kwargs).shape)
         if not planted or key not in memory:
-            result = original(*args, **kwargs)
+            # What is kept must hold no graph: the first gradient that is taken would use it up.
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not planted):
+                result = original(*args, **kwargs)
             if planted:
                 memory[key] = result
             return result
@@ -158,7 +162,8 @@ class Probe:
                 _scaled(args, factor, differentiable),
                 {key: _scaled((v,), factor, differentiable)[0] for key, v in kwargs.items()},
             )
-            values.append(self.original_encode[index](*args, **kwargs))
+            with trace.precision:
+                values.append(self.original_encode[index](*args, **kwargs))
         if len(values) == 2:
             return values
         pair = take_pair(values[0], self.fields)
@@ -174,7 +179,15 @@ class Probe:
         if not done:
             key = next(k for k, v in kwargs.items() if isinstance(v, torch.Tensor))
             kwargs = {**kwargs, key: change(kwargs[key])}
-        return take_output(self.original_decode(*args, **kwargs), self.n_pixels).value
+        with trace.precision:
+            return take_output(self.original_decode(*args, **kwargs), self.n_pixels).value
+
+
+def precision_here() -> torch.autocast:
+    """Return a context in which calls run in the precision (autocast or none) of this moment."""
+    return torch.autocast(
+        "cpu", torch.get_autocast_dtype("cpu"), enabled=torch.is_autocast_enabled("cpu")
+    )
 
 
 def first_tensor(args, kwargs):

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.distributions import Normal
 
 from tests.unit.other_styles import Plain, bce, images, kld
 
@@ -487,6 +488,64 @@ def test_an_adapter_that_does_not_fit_is_told_what_to_change(options, message):
 def test_an_adapter_that_fits_finds_a_healthy_model_healthy(options):
     report = examine_adapter(**options)
     assert report.names == [] and len(report.in_order) >= 3
+
+
+def two_outputs(model):
+    """The decoder returns the mean and the log-variance of each pixel."""
+    spread = nn.Linear(4, 64)
+    model.decode = lambda z: (model.dec(z), spread(z).clamp(-6, 2))
+
+
+def a_normal(model):
+    spread = nn.Linear(4, 64)
+    model.decode = lambda z: Normal(model.dec(z), spread(z).clamp(-3, 1).exp())
+
+
+def own_variance(output, x):
+    if isinstance(output, Normal):
+        return -output.log_prob(x).sum()
+    mean, logvar = output
+    return 0.5 * ((mean - x).square() * (-logvar).exp() + logvar).sum()
+
+
+@pytest.mark.parametrize("change", [two_outputs, a_normal])
+def test_a_decoder_with_a_variance_of_its_own_is_examined(change):
+    report = changed(change, own_variance)
+    assert report.names == [] and any(line.startswith("the likeli") for line in report.unknown)
+
+
+def test_calls_in_half_precision_are_examined():
+    def cast(model):
+        model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)
+
+    report = changed(cast, lambda o, x: bce(o.float(), x), lambda mu, lv: kld(mu.float(), lv))
+    assert report.faults == [] and any(line.startswith("the dose") for line in report.in_order)
+
+
+def one_spread_for_all(model):
+    pair, logvar = model.encode, nn.Parameter(torch.zeros(4))
+    model.encode = lambda x: (pair(x)[0], logvar)
+
+
+def step(model):
+    """The model's forward call trains, too."""
+    forward = model.forward
+
+    def call(x):
+        output, mu, logvar = forward(x)
+        bce(output, x).backward()
+        return output, mu, logvar
+
+    model.forward = call
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(one_spread_for_all, r"shape \[4\]: each must have a row"), (step, r"calls backward\(\)")],
+)
+def test_a_model_that_cannot_be_examined_is_told_why(change, message):
+    with pytest.raises(checkup.CannotExamine, match=message):
+        changed(change, kl=lambda mu, logvar: kld(mu, logvar.expand_as(mu)))
 
 
 def test_two_numbers_in_the_wrong_order_are_called_so():
