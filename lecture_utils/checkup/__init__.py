@@ -17,11 +17,13 @@ from lecture_utils.checkup.measure import (
     measure_dose,
     measure_draw,
     measure_ranges,
+    precise,
     random_plant,
     span,
 )
 from lecture_utils.checkup.paths import measure_paths
 from lecture_utils.checkup.ports import (
+    NAME_THE_LAYERS,
     CannotExamine,
     left_as_it_was,
     one_tensor,
@@ -213,7 +215,17 @@ def _require_rows(natural):
 
 
 def _require_a_draw(natural):
-    """An encoder of one tensor, which the decoder gets as it is, is that of an autoencoder."""
+    """The draw must stand between encode and decode.
+
+    An encoder of one tensor, which the decoder gets as it is, is that of an autoencoder; one that
+    returns z as well draws it itself, out of sight.
+    """
+    z = natural.z
+    if any(torch.equal(z, other) for other in natural.others) and not torch.equal(z, natural.mu):
+        raise CannotExamine(
+            "encode returns the code that the decoder gets, beside mu and the second number: z is "
+            f"drawn in encode, where no numbers can be planted: {NAME_THE_LAYERS}"
+        )
     pair = torch.cat([natural.mu.flatten(1), natural.second.flatten(1)], 1)
     if natural.z.numel() == pair.numel() and torch.equal(natural.z.flatten(1), pair):
         raise CannotExamine(
@@ -230,6 +242,8 @@ def _natural(probe):
     try:
         with first_nonfinite(probe.model) as found:
             trace = probe.run(x)
+            if trace.encoder_calls and trace.decoder_calls and probe.find_code(x, trace):
+                trace = probe.run(x)
     except CannotExamine:
         raise
     # noqa: BLE001  (somebody else's code: whatever it raises is a finding)
@@ -266,10 +280,15 @@ def _why_it_fails(error):
 
 def _cap(probe, natural, dose, positive):
     """What a pixel costs that is wrong with a logit of 50 (or with certainty), in nats. None where
-    that has no meaning."""
-    if not dose.likelihood or dose.likelihood.name not in (
-        "Bernoulli, logits",
-        "Bernoulli, probabilities",
+    that has no meaning, or where 16 bits overflow."""
+    if (
+        not precise(natural)
+        or not dose.likelihood
+        or dose.likelihood.name
+        not in (
+            "Bernoulli, logits",
+            "Bernoulli, probabilities",
+        )
     ):
         return None
     target = dose.likelihood.target.round().clamp(0, 1).to(natural.output.dtype)
@@ -347,8 +366,9 @@ def _unknown(e, evaluate, natural):
         )
     if e.draw is None:
         lines.append(
-            "the draw: what the decoder gets has not the shape of mu; name the first call after "
-            "the draw, and in encode the layers of mu and the second number"
+            "the draw: what the decoder gets has not the shape of mu, or does not move with it; "
+            "name the first call after the draw, and in encode the layers of mu and the second "
+            "number"
         )
     if e.learned is None:
         lines.append(
@@ -368,5 +388,8 @@ def _unknown(e, evaluate, natural):
             "N(0, I), and an evaluation that calls encode"
         )
     if natural.decoder_calls > 1:
-        lines.append(f"the loss decodes {natural.decoder_calls} times; the first call was examined")
+        lines.append(
+            f"the loss decodes {natural.decoder_calls} times; the first call whose code moves with "
+            "mu was examined"
+        )
     return lines

@@ -31,7 +31,7 @@ class Dose(NamedTuple):
     silent: tuple[bool, bool]  # no gradient to mu, to the second number
     no_error: bool  # the loss does not depend on the decoder's output
     terms: dict  # if no reading fits: the KL's slope by 1, exp(s/2), exp(s), exp(2 s)
-    batch: str  # "mean", "sum" or "neither": how the loss joins the images of a batch
+    batch: str  # "mean", "sum", "neither" or "" (not known): how the loss joins a batch's images
     half: float  # KL's weight over the error's on half of the batch, relative to the whole
 
     @property
@@ -77,10 +77,17 @@ def gradients(trace: Trace, *leaves):
     ]
 
 
+def precise(trace: Trace) -> bool:
+    """Whether a run computes in 32 bits or more: else sums are coarse, and soon overflow."""
+    return all(
+        torch.finfo(value.dtype).bits >= 32 for value in (trace.mu, trace.output, trace.loss)
+    )
+
+
 def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> Dose:
     """Differentiate the loss with respect to planted outputs of encoder and decoder."""
     x = probe.x[:BATCH]
-    tolerance = 1e-3 if torch.finfo(natural.mu.dtype).bits >= 32 else 5e-2
+    tolerance = 1e-3 if precise(natural) else 5e-2
     plant = random_plant(natural, positive)
     outputs, slopes, kls = [], [], []
     for run in range(4):
@@ -108,11 +115,7 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
             kl_mu, kl_second, reading, offset = averaged
             estimated = True
     terms = {} if kl_second or silent[1] else _terms(second, by_second)
-    batch, half = (
-        ("", 1.0)
-        if estimated
-        else _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance)
-    )
+    batch, half = ("", 1.0) if estimated else _batches(probe, natural, plant, limits)
     return Dose(
         likelihood,
         kl_mu,
@@ -214,7 +217,7 @@ def _terms(second, by_second):
     return dict(zip(names, solution.tolist())) if rest < 1e-3 else {}
 
 
-def _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance):
+def _batches(probe, natural, plant, limits):
     """How the loss joins images, from the loss of a batch and of its halves, with everything random
     planted away."""
     x, output = sharp(probe.x[:BATCH]), planted_outputs(natural, limits, 0)
@@ -238,7 +241,9 @@ def _batches(probe, natural, plant, limits, likelihood, kl_mu, tolerance):
     whole, first, other = losses
     scale = abs(first) + abs(other)
     kind = (
-        "mean"
+        ""  # sums of fewer than 32 bits are too coarse to be compared
+        if not precise(natural)
+        else "mean"
         if abs(whole - (first + other) / 2) < 1e-3 * scale
         else "sum"
         if abs(whole - first - other) < 1e-3 * scale
@@ -293,6 +298,8 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     ) > 1e-7  # columns that do not move are labels, for example
     to_mu, to_second, width = _jacobian(probe, natural, x, positive, output)
     if not moved.any():
+        if not _moves_with_mu(probe, natural, x, output):
+            return None
         return Draw("", 0, 0, 0, 0, levels, [], "", False, None, True, to_mu, to_second, 3, 0)
     noise = zs[..., moved] - 0.5  # mu is planted at 0.5
     if not _fits_width(int(moved.sum()), n_units, natural):
@@ -302,6 +309,17 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         return _describe(noise, levels, positive, to_mu, to_second, 1)
     noise = noise[:, :, own.argsort(stable=True)]
     return _describe(noise, levels, positive, to_mu, to_second, len(own) // rows)
+
+
+def _moves_with_mu(probe, natural, x, output):
+    """Whether the decoder gets something else if mu is another one."""
+    second = natural.second.detach()
+    with torch.no_grad():
+        codes = [
+            probe.run(x, plant=(torch.full_like(natural.mu, mu), second), output=output, seed=0).z
+            for mu in (-0.5, 0.5)
+        ]
+    return not torch.equal(*codes)
 
 
 def _fits_width(width, n_units, natural):

@@ -214,6 +214,18 @@ def take_pair(output, fields) -> Pair:
     return Pair(output[first], output[second], rebuild)
 
 
+def others(output, pair: Pair) -> list[torch.Tensor]:
+    """Return the tensors that an encoder returned beside the pair."""
+    values = output.values() if isinstance(output, dict) else output
+    if not isinstance(output, (dict, tuple, list)):
+        return []
+    return [
+        value
+        for value in values
+        if isinstance(value, torch.Tensor) and value is not pair.mu and value is not pair.second
+    ]
+
+
 NAME_THE_LAYERS = 'name the two layers, encode=("fc_mu", "fc_logvar").'
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lecture_utils.checkup.ports import (
     CannotExamine,
     find_place,
+    others,
     replaced,
     seed_all,
     take_output,
@@ -21,18 +22,20 @@ from torch import nn
 
 @dataclass
 class Trace:
-    """What one run of the loss showed: the loss, the encoder's pair, the decoder's first argument
-    and its output."""
+    """What one run of the loss showed: the loss, the encoder's pair, the decoder's code and its
+    output."""
 
     loss: torch.Tensor | None = None
     mu: torch.Tensor | None = None
     second: torch.Tensor | None = None
     z: torch.Tensor | None = None
     output: torch.Tensor | None = None
+    others: list = field(default_factory=list)  # tensors that the encoder returned beside the pair
     encoder_calls: int = 0
     decoder_calls: int = 0
     batches: list = field(default_factory=list)  # what the encoder was given, call by call
     noise: list = field(default_factory=list)  # (mu, second, z) of each call of the decoder
+    given: list = field(default_factory=list)  # the tensors that the decoder was given, by call
     encoder_arguments: list = field(default_factory=list)
     decoder_arguments: tuple = ()
     precision: torch.autocast | None = None  # in which encoder and decoder were called
@@ -55,6 +58,7 @@ class Probe:
         self.original_encode = [getattr(place.owner, place.name) for place in self.encode]
         self.original_decode = getattr(self.decode.owner, self.decode.name)
         self.n_pixels = x.shape[1:].numel()
+        self.call, self.argument = 1, 0  # which call of decode gets z, as which tensor: `find_code`
         self.together = None  # whether the codes of an image lie together: `learn_order`
         self._pairs, self._outputs = {}, {}  # what they returned for a batch of this size
 
@@ -80,6 +84,24 @@ class Probe:
             result = (function or self.loss)(x)
         trace.loss = result if function else _scalar(result)
         return trace
+
+    def find_code(self, x: torch.Tensor, natural: Trace) -> bool:
+        """Find the call of the decoder that gets the code, and the argument that is the code: the
+        first that moves with mu. Return whether it is another than the first of the first call.
+
+        Prior samples may be decoded first, and a label may stand before the code.
+        """
+        if natural.decoder_calls == 1 and len(natural.given[0]) == 1:
+            return False
+        mu, second = natural.mu.detach(), natural.second.detach()
+        with torch.random.fork_rng(devices=[]):
+            runs = [self.run(x, plant=(mu + by, second), seed=0).given for by in (0, 1)]
+        for call, pair in enumerate(zip(*runs), 1):
+            for argument, (one, other) in enumerate(zip(*pair)):
+                if one.shape == other.shape and not torch.equal(one, other):
+                    self.call, self.argument = call, argument
+                    return (call, argument) != (1, 0)
+        return False
 
     def learn_order(self, x: torch.Tensor, natural: Trace) -> None:
         """Find out how the codes of an image lie in z, for `image_of_rows`.
@@ -116,6 +138,7 @@ class Probe:
                 setattr(trace, name, value)
                 return value
             pair = take_pair(result, self.fields)
+            trace.others = others(result, pair)
             trace.mu, trace.second = (pair.mu, pair.second) if plant is None else plant
             if shift is not None:
                 trace.mu, trace.second = shift(pair.mu, pair.second, trace.batches[-1])
@@ -126,16 +149,20 @@ class Probe:
 
     def _decoder(self, trace, output):
         def call(original, *args, **kwargs):
-            z = first_tensor(args, kwargs)
+            given = tensors(args, kwargs)
+            z = given[min(self.argument, len(given) - 1)]
+            trace.given.append(given)
             trace.noise.append((trace.mu, trace.second, z))
             trace.decoder_calls += 1
-            if trace.decoder_calls == 1:
+            examined = trace.decoder_calls == self.call
+            if examined:
                 trace.z, trace.decoder_arguments = z, (args, kwargs)
             result = self._remembered(self._outputs, 0, output is not None, original, args, kwargs)
             found = take_output(result, self.n_pixels)
-            if trace.decoder_calls == 1:
+            if examined:
                 trace.output = found.value if output is None else output
-            return result if output is None else found.rebuild(output)
+            planted = output is not None and (examined or found.value.shape == output.shape)
+            return found.rebuild(output) if planted else result
 
         return call
 
@@ -170,15 +197,14 @@ class Probe:
         return pair.mu, pair.second
 
     def call_decoder(self, trace: Trace, change: Callable):
-        """Return the decoder's output when its first argument is changed."""
+        """Return the decoder's output when its code is changed."""
         args, kwargs = trace.decoder_arguments
-        args, done = list(args), False
-        for index, value in enumerate(args):
-            if isinstance(value, torch.Tensor) and not done:
-                args[index], done = change(value), True
-        if not done:
-            key = next(k for k, v in kwargs.items() if isinstance(v, torch.Tensor))
-            kwargs = {**kwargs, key: change(kwargs[key])}
+        given = dict(enumerate(args)) | kwargs
+        keys = [key for key, value in given.items() if isinstance(value, torch.Tensor)]
+        key = keys[self.argument]
+        given[key] = change(given[key])
+        args = [given[index] for index in range(len(args))]
+        kwargs = {name: given[name] for name in kwargs}
         with trace.precision:
             return take_output(self.original_decode(*args, **kwargs), self.n_pixels).value
 
@@ -190,12 +216,17 @@ def precision_here() -> torch.autocast:
     )
 
 
+def tensors(args, kwargs):
+    """Return the tensors among the arguments of a call. Raises CannotExamine if there is none."""
+    found = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+    if not found:
+        raise CannotExamine("A call that was to be intercepted got no tensor.")
+    return found
+
+
 def first_tensor(args, kwargs):
     """Return the first tensor among the arguments of a call."""
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, torch.Tensor):
-            return value
-    raise CannotExamine("A call that was to be intercepted got no tensor.")
+    return tensors(args, kwargs)[0]
 
 
 def sharp(x: torch.Tensor) -> torch.Tensor:

@@ -522,6 +522,81 @@ def test_calls_in_half_precision_are_examined():
     assert report.faults == [] and any(line.startswith("the dose") for line in report.in_order)
 
 
+@pytest.mark.parametrize("dtype", [torch.half, torch.bfloat16])
+def test_a_model_of_sixteen_bits_is_healthy(dtype):
+    assert changed(lambda model: model.to(dtype), x=X.to(dtype)).names == []
+
+
+class Conditional(nn.Module):
+    """A VAE whose decoder is given a label of `width` before the code."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.inner, self.width = Plain(), width
+        self.inner.dec = nn.Sequential(nn.Linear(4 + width, 32), nn.ReLU(), nn.Linear(32, 64))
+        self.encode = self.inner.encode
+
+    def decode(self, label, z):
+        return self.inner.dec(torch.cat([z, label], 1))
+
+    def loss(self, x):
+        label = F.one_hot((x.sum(1) > 10).long(), self.width).float()
+        mu, logvar = self.encode(x)
+        z = self.inner.reparameterize(mu, logvar)
+        return (bce(self.decode(label, z), x) + kld(mu, logvar)) / len(x)
+
+
+@pytest.mark.parametrize("width", [2, 4])
+def test_a_label_before_the_code_is_no_code(width):
+    model = Conditional(width)
+    report = checkup.examine(model, X, model.loss)
+    assert report.names == [] and len(report.in_order) == 3
+    model.decode = lambda label, z: Conditional.decode(model, label, z.detach())
+    assert checkup.examine(model, X, model.loss).names == ["detached-decoder"]
+
+
+@pytest.mark.parametrize("n_samples", [16, 62])
+@pytest.mark.parametrize("before", [True, False])
+def test_prior_samples_that_the_loss_decodes_are_not_examined(before, n_samples):
+    def decode_samples(model):
+        forward = model.forward
+
+        def call(x):
+            if before:
+                model.decode(torch.randn(n_samples, 4))
+            results = forward(x)
+            if not before:
+                model.decode(torch.randn(n_samples, 4))
+            return results
+
+        model.forward = call
+
+    report = changed(decode_samples)
+    assert report.names == [] and len(report.in_order) == 3
+    assert any("decodes 2 times" in line for line in report.unknown)
+
+
+def draws_inside(model):
+    """Encode returns mu, the log-variance and z."""
+    pair = model.encode
+
+    def encode(x):
+        mu, logvar = pair(x)
+        return mu, logvar, model.reparameterize(mu, logvar)
+
+    def forward(x):
+        mu, logvar, z = model.encode(x)
+        return model.decode(z), mu, logvar
+
+    model.encode, model.forward = encode, forward
+
+
+def test_a_code_that_encode_itself_draws_is_refused_with_its_mend():
+    with pytest.raises(checkup.CannotExamine, match="name the two layers"):
+        changed(draws_inside, fields=(0, 1))
+    assert changed(draws_inside, encode=("fc21", "fc22")).names == []
+
+
 def one_spread_for_all(model):
     pair, logvar = model.encode, nn.Parameter(torch.zeros(4))
     model.encode = lambda x: (pair(x)[0], logvar)
