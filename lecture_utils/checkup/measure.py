@@ -28,6 +28,7 @@ class Dose(NamedTuple):
     reading: str  # as what the KL reads the second number; "" if unknown
     offset: float  # the prior's mean, in units of mu
     estimated: bool  # the KL is a Monte Carlo estimate
+    inputs: torch.Tensor  # what the encoder was given when the targets were recovered
     silent: tuple[bool, bool]  # no gradient to mu, to the second number
     no_error: bool  # the loss does not depend on the decoder's output
     terms: dict  # if no reading fits: the KL's slope by 1, exp(s/2), exp(s), exp(2 s)
@@ -102,15 +103,17 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         forms.recognise_likelihood(torch.stack(outputs), slopes, tolerance),
         probe.image_of_rows(natural),
     )
+    # A second number that stands for several units, as one sigma an image, is charged for each.
+    units = natural.mu.numel() / natural.second.numel()
     mu, second = (leaf.detach().double().flatten() for leaf in plant)
-    by_mu, by_second = (g.flatten() for g in kls[0])
+    by_mu, by_second = kls[0][0].flatten(), kls[0][1].flatten() / units
     largest = max(slopes.abs().max().item(), by_mu.abs().max().item(), by_second.abs().max().item())
     silent = tuple(g.abs().max().item() <= 1e-12 * largest for g in (by_mu, by_second))
     kl_mu, offset = _fit_mu(mu, by_mu, tolerance)
     kl_second, reading = _fit_second(second, by_second, positive, tolerance)
     estimated = False
     if not (kl_mu and kl_second) and not any(silent):
-        averaged = _averaged(probe, natural, plant, limits, positive)
+        averaged = _averaged(probe, natural, plant, limits, positive, units)
         if averaged:
             kl_mu, kl_second, reading, offset = averaged
             estimated = True
@@ -123,6 +126,7 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         reading,
         offset,
         estimated,
+        trace.batches[0],
         silent,
         slopes.abs().max().item() == 0,
         terms,
@@ -159,7 +163,7 @@ def _fit_second(second, by_second, positive, tolerance):
     return (fits[name], name) if fits[name].slope and fits[name].misfit < tolerance else (None, "")
 
 
-def _averaged(probe, natural, plant, limits, positive):
+def _averaged(probe, natural, plant, limits, positive, units):
     """Average the gradients of a KL that is estimated from draws, and accept a fit whose misfit is
     that of the noise.
 
@@ -174,7 +178,8 @@ def _averaged(probe, natural, plant, limits, positive):
         ]
         for _ in range(PASSES)
     ]
-    sums = [torch.stack(part) for part in zip(*runs)]
+    by_mu, by_second = (torch.stack(part) for part in zip(*runs))
+    sums = by_mu, by_second / units
     means, errors = [s.mean(0) for s in sums], [s.std(0) / PASSES**0.5 for s in sums]
     if max(e.max().item() for e in errors) == 0:
         return None

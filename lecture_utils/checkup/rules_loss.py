@@ -121,12 +121,19 @@ def _summed(e):
 
 
 def target(e):
-    """An error that compares with something else than x."""
+    """An error that compares with something else than x, or than what a loss that flips or shifts
+    images made of x for the encoder."""
     likelihood = e.dose and e.dose.likelihood
-    x = e.x[: len(e.natural.mu)].double().flatten()
-    if not likelihood or len(likelihood.target) != len(x) or x.std() == 0:
+    if not likelihood:
         return
-    correlation = torch.corrcoef(torch.stack([likelihood.target, x]))[0, 1].item()
+    correlations = [
+        torch.corrcoef(torch.stack([likelihood.target, x]))[0, 1].item()
+        for x in (e.x[: len(e.natural.mu)].double().flatten(), e.dose.inputs.double().flatten())
+        if len(likelihood.target) == len(x) and x.std() > 0
+    ]
+    if not correlations:
+        return
+    correlation = max(correlations, key=lambda value: (value > 0.3, abs(value)))
     if not correlation > 0.3:
         yield Finding(
             "other-target",

@@ -576,6 +576,28 @@ def test_prior_samples_that_the_loss_decodes_are_not_examined(before, n_samples)
     assert any("decodes 2 times" in line for line in report.unknown)
 
 
+def one_sigma_an_image(model):
+    model.fc22 = nn.Linear(32, 1)
+
+
+def test_one_sigma_for_all_units_of_an_image_is_charged_for_each():
+    report = changed(one_sigma_an_image, kl=lambda mu, lv: kld(mu, lv.expand_as(mu)))
+    assert report.names == []
+    assert report.measured["doses"] == pytest.approx({"mu": 1, "the second number": 1}, rel=1e-3)
+
+
+def test_images_that_the_loss_itself_flips_are_no_other_target():
+    torch.manual_seed(0)
+    model = Plain()
+
+    def loss(x):
+        x = x.flip(1) if torch.rand(()) < 0.5 else x  # under the seed 0 of the planted runs: flips
+        logits, mu, logvar = model(x)
+        return (bce(logits, x) + kld(mu, logvar)) / len(x)
+
+    assert checkup.examine(model, X, loss).names == []
+
+
 def draws_inside(model):
     """Encode returns mu, the log-variance and z."""
     pair = model.encode
