@@ -8,11 +8,23 @@ from lecture_utils.checkup.report import Finding
 import torch
 
 
+def prices_differ(e) -> bool:
+    """Whether the KL weighs something else through mu than through the second number."""
+    mu, second = e.doses.get("mu"), e.doses.get("the second number")
+    if not (mu and second):
+        return False
+    fits = e.dose.kl_mu, e.dose.kl_second
+    noise = 6 * sum(fit.error / abs(fit.slope) for fit in fits) if e.dose.estimated else 0
+    return abs(second / mu - 1) > max(0.01, noise)
+
+
 def signs(e):
     """Terms of the loss that are maximised where they should be minimised."""
     if not (e.dose and e.dose.likelihood):
         return
     error, kl = e.dose.likelihood.weight, e.dose.kl_mu.slope if e.dose.kl_mu else None
+    if prices_differ(e):  # a term of the KL has the wrong sign or weight, not the KL: `kl_formula`
+        kl = None
     evidence = f"the error's weight in the loss is {error:.4g}"
     evidence += f", the KL's {kl:.4g}" if kl is not None else ""
     if error < 0 and kl is not None and kl < 0:
@@ -47,7 +59,7 @@ def signs(e):
 def beta(e):
     """The KL's weight over the error's, where it is not the one that is meant."""
     mu = e.doses.get("mu")
-    if mu is None:
+    if mu is None or prices_differ(e):  # `kl_formula` says so
         return
     ratio = mu / e.beta
     error = abs(ratio) * e.dose.kl_mu.error / max(abs(e.dose.kl_mu.slope), 1e-300)
@@ -241,17 +253,8 @@ def kl_formula(e):
             ("mu squared is left out, or something else stands in its place",),
             case(2),
         )
-    mu, second = e.doses.get("mu"), e.doses.get("the second number")
-    if (
-        mu
-        and second
-        and abs(second / mu - 1)
-        > max(
-            0.01,
-            6 * d.kl_second.error / abs(d.kl_second.slope) * d.estimated
-            + 6 * d.kl_mu.error / abs(d.kl_mu.slope) * d.estimated,
-        )
-    ):
+    if prices_differ(e):
+        mu, second = e.doses["mu"], e.doses["the second number"]
         yield Finding(
             "kl-formula",
             "fault",

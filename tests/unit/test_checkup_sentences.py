@@ -70,6 +70,17 @@ def test_the_sign_that_is_wrong_is_the_one_that_is_named(error):
         assert "variance -" not in str(report)
 
 
+@pytest.mark.parametrize("weight", [-0.5, 1.0])
+@pytest.mark.parametrize("error", [bce, squared])
+def test_one_term_of_the_kl_that_is_wrong_is_not_the_whole_kl(weight, error):
+    def kl(mu, logvar):
+        return (weight * mu.square() + 0.5 * (logvar.exp() - 1 - logvar)).sum()
+
+    finding = only(examine(error, kl))
+    assert finding.name == "kl-formula" and "different prices" in finding.title
+    assert f"weight {2 * weight:g} through mu, 1 through" in finding.evidence
+
+
 def test_an_error_of_the_wrong_sign_is_named_without_a_kl():
     report = examine(minus(bce), lambda mu, logvar: 0 * kld(mu, logvar))
     assert report.faults == ["no-kl", "error-sign"]
