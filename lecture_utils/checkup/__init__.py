@@ -21,6 +21,7 @@ from lecture_utils.checkup.measure import (
     random_plant,
     span,
 )
+from lecture_utils.checkup.own_sigma import same_sigma
 from lecture_utils.checkup.paths import measure_paths
 from lecture_utils.checkup.ports import (
     NAME_THE_LAYERS,
@@ -141,13 +142,16 @@ def _measured(probe, natural, nonfinite, unknown, options):
     probe.train(True)
     positive = bool(natural.second.min() >= 0)
     dose = draw = learned = evaluation = cap = None
+    own_sigma = False
     if not nonfinite:
         probe.learn_order(probe.x[:BATCH], natural)
         dose = measure_dose(probe, natural, ranges.output_limits, positive)
         draw = measure_draw(probe, natural, ranges.output_limits, positive)
+        own_sigma = same_sigma(probe, natural, ranges.output_limits, dose, draw)
         cap = _cap(probe, natural, dose, positive)
         likelihood = dose.likelihood.name if dose.likelihood else ""
         reading = draw.reading if draw and draw.reading in forms.READINGS else dose.reading
+        reading = "" if own_sigma else reading
         if likelihood:
             scale = scale_of_targets(dose.likelihood.target, probe.x[: len(natural.mu)])
             learned = measure_learned(probe, likelihood, reading, scale)
@@ -162,6 +166,7 @@ def _measured(probe, natural, nonfinite, unknown, options):
         paths,
         dose,
         draw,
+        own_sigma,
         learned,
         evaluation,
         cap,
@@ -359,7 +364,12 @@ def _unknown(e, evaluate, natural):
             "(Bernoulli, squared error, continuous "
             "Bernoulli), so the dose cannot be known"
         )
-    if e.dose.strange_kl and e.prior_variance is None:
+    if e.own_sigma:
+        lines.append(
+            "what sigma is: another function of the second number than those that this check-up "
+            "knows. Draw and KL take the same one, as far as can be measured"
+        )
+    elif e.dose.strange_kl and e.prior_variance is None:
         lines.append(
             "the KL's weight: its gradient is not that of a KL to N(0, I) (another prior, free "
             "bits, a bound on it, a wrong formula)"

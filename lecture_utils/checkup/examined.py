@@ -16,6 +16,7 @@ class Examined(NamedTuple):
     paths: Any
     dose: Any
     draw: Any
+    own_sigma: bool  # draw and KL take the same sigma, but it is no known function
     learned: Any
     evaluation: Any
     cap: float | None  # what a certain and wrong pixel costs where it should cost 50 nats
@@ -85,6 +86,8 @@ class Examined(NamedTuple):
         log sigma, the second is exp(2 s) / v - 1.
         """
         if not (self.dose and self.dose.strange_kl and self.dose.terms and self.doses):
+            return None
+        if self.own_sigma:
             return None
         terms = {name: value / self.dose.kl_mu.slope for name, value in self.dose.terms.items()}
         for name, share in (("exp(s)", 0.5), ("exp(2 s)", 1.0)):

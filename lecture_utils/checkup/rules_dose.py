@@ -10,6 +10,8 @@ import torch
 
 def prices_differ(e) -> bool:
     """Whether the KL weighs something else through mu than through the second number."""
+    if e.own_sigma:  # a reading that was only near its function
+        return False
     mu, second = e.doses.get("mu"), e.doses.get("the second number")
     if not (mu and second):
         return False
@@ -234,7 +236,7 @@ def kl_formula(e):
             ("a prior N(0, v I) that is meant", "a wrong factor before a term of the KL"),
             case(2),
         )
-    elif d.kl_mu and d.terms:
+    elif d.kl_mu and d.terms and not e.own_sigma:
         yield Finding(
             "kl-formula",
             "fault",

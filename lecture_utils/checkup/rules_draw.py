@@ -146,6 +146,7 @@ def draw_rules(e):
         )
     elif (
         d.reading
+        and not e.own_sigma
         and abs(d.scale - 1) > 0.03 + 6 * d.scale_error
         and not (d.repeated or off_centre)
         and _reading_agrees(e) is not False
@@ -244,6 +245,8 @@ def _unreadable(e):
 
 def agreement(e):
     """A draw and a KL that read the second number differently."""
+    if e.own_sigma:
+        return
     yield from _unreadable(e)
     if _reading_agrees(e) is False:
         drawn, charged = e.draw.reading, e.dose.reading

@@ -144,7 +144,8 @@ def code_range(e):
             ("an activation on the encoder's last layer",),
             "notebook 10, exercise 3",
         )
-    if reading in ("log-variance", "log sigma") and r.second_limits in ("floor", "unit", "tanh"):
+    exponential = reading in ("log-variance", "log sigma") and not e.own_sigma
+    if exponential and r.second_limits in ("floor", "unit", "tanh"):
         least = forms.sigma_of(
             reading, torch.tensor(0.0 if r.second_limits != "tanh" else -1.0)
         ).item()
@@ -157,7 +158,7 @@ def code_range(e):
             ("an activation on the log-variance: it is any real number",),
             case(18),
         )
-    if reading and reading != "constant":
+    if reading and reading != "constant" and not e.own_sigma:
         sd = forms.sigma_of(reading, torch.tensor(r.second[1], dtype=torch.float64)).item()
         if not sd < 20:
             yield Finding(

@@ -270,6 +270,52 @@ def test_a_softplus_is_named_as_it_reads():
     assert any("as a number whose softplus is sigma" in line for line in report.in_order)
 
 
+def sigmas(drawn, charged):
+    """Examine a VAE that draws with one sigma and charges another, functions of its number s."""
+
+    def draw(mu, s):
+        return mu + drawn(s) * torch.randn_like(mu)
+
+    def kl(mu, s):
+        sigma = charged(s)
+        return 0.5 * (mu.square() + sigma.square() - 1 - 2 * sigma.log()).sum()
+
+    return examine(kl=kl, draw=draw)
+
+
+def exp_plus(c):
+    return lambda s: (s / 2).exp() + c
+
+
+OTHER_SIGMAS = {
+    "exp(s / 2) + 0.001": exp_plus(1e-3),
+    "exp(s / 2) + 0.03": exp_plus(0.03),
+    "exp(s - 1)": lambda s: (s - 1).exp(),
+    "softplus(s - 1)": lambda s: F.softplus(s - 1),
+    "softplus(s - 3)": lambda s: F.softplus(s - 3),
+}
+
+
+@pytest.mark.parametrize("sigma", OTHER_SIGMAS.values(), ids=OTHER_SIGMAS)
+def test_another_function_of_the_second_number_is_no_fault(sigma):
+    report = sigmas(sigma, sigma)
+    assert report.names == [] and report.measured["learned"] is None
+    assert any(line.startswith("what sigma is") for line in report.unknown)
+    assert not any("wrong formula" in line for line in report.unknown)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "charged", "name"),
+    [
+        (exp_plus(0.1), exp_plus(0), "readings-differ"),
+        (F.softplus, lambda s: F.softplus(s - 1), "kl-formula"),
+        (lambda s: (s - 1).exp(), lambda s: s.exp(), "draw-variance"),
+    ],
+)
+def test_two_functions_of_the_second_number_are_a_fault(drawn, charged, name):
+    assert sigmas(drawn, charged).faults == [name]
+
+
 # --- where the gradient is lost beside the draw
 
 
