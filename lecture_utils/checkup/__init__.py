@@ -392,6 +392,11 @@ def _unknown(e, evaluate, natural):
         )
     if evaluate is None:
         lines.append("what the evaluation does: give evaluate=")
+    elif e.evaluation and sum(e.evaluation.batches) > len(e.x):
+        lines.append(
+            f"whether the reported number is the ELBO: the evaluation encodes "
+            f"{sum(e.evaluation.batches)} images, and x has {len(e.x)}"
+        )
     elif e.evaluation and not elbo_is_known(e):
         lines.append(
             "whether the reported number is the ELBO: it takes a Bernoulli of x itself, the prior "

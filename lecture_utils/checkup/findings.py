@@ -30,6 +30,7 @@ def all_findings(e: Examined):
     """Return the findings, faults first."""
     found = [finding for rule in LOSS for finding in rule(e)]
     faulty_loss = any(finding.level == "fault" for finding in found)
-    found += [*rules_model.learned(e), *rules_model.evaluation(e, faulty_loss)]
+    found += [*rules_model.learned(e), *rules_model.worse_than_the_mean(e, faulty_loss)]
+    found += rules_model.evaluation(e, faulty_loss)
     found += rules_model.shown(e)
     return sorted(found, key=lambda finding: finding.level != "fault")

@@ -20,8 +20,7 @@ def learned(e):
     untrained = v.error > 1.3 * v.without_code if e.trained is None else not e.trained
     if untrained:
         return
-    silent = v.active == 0 and v.kl_units.max() < 0.02
-    if silent and (abs(v.error / v.without_code - 1) < 0.1 or e.trained):
+    if _silent(v) and (abs(v.error / v.without_code - 1) < 0.1 or e.trained):
         causes, see = _collapse(e)
         yield Finding(
             "collapse",
@@ -50,6 +49,33 @@ def learned(e):
             ("the KL weighs too little: see the dose", "too little training"),
             case(5),
         )
+
+
+def worse_than_the_mean(e, faulty_loss: bool):
+    """A model that is said to be trained, and whose pictures are worse than the mean image's.
+
+    A fault of the loss may be why, and is then what is said.
+    """
+    v = e.learned
+    if not e.trained or v is None or faulty_loss or not v.error < math.inf or _silent(v):
+        return
+    if v.error > 1.02 * v.without_code:
+        yield Finding(
+            "worse-than-mean",
+            "note",
+            "the images are explained worse than by their mean",
+            f"error {v.error:.4g}, of the mean image alone {v.without_code:.4g}",
+            (
+                "a decoder whose last layer cannot return such images",
+                "too little training, or a learning rate that is too large",
+            ),
+            case(7),
+        )
+
+
+def _silent(v):
+    """Whether the codes say nothing of the images."""
+    return v.active == 0 and v.kl_units.max() < 0.02
 
 
 def _too_little_kl(e):
@@ -142,7 +168,16 @@ def evaluation(e, faulty_loss: bool):
         )
     first, second = v.sorted
     scale = max(abs(first), abs(second), 1e-12)
-    if abs(first - second) > 1e-3 * scale and not v.training:
+    if 0 < sum(v.batches) < len(e.x):
+        yield Finding(
+            "left-out",
+            "fault",
+            "the reported number leaves images out",
+            f"encode gets {sum(v.batches)} of {len(e.x)} images",
+            ("drop_last=True in the loader", "the first batch only"),
+            case(13),
+        )
+    elif abs(first - second) > 1e-3 * scale and not v.training:
         yield Finding(
             "order",
             "fault",
@@ -169,12 +204,13 @@ def _value(e, v, faulty_loss):
     tolerance = 6 * v.elbo_error + 0.01 * truth
     if v.noise is not None and v.noise < 1e-3 or abs(said - truth) < tolerance:
         return
-    sizes = {**e.sizes, "images of the test": len(e.x)}
-    factor, bits = forms.name_of_number(said / truth, sizes, 0.02), _in_bits(said / truth, e)
+    factor, bits = _factor(said / truth, e, v), _in_bits(said / truth, e)
     if bits:
         factor, causes = bits, ("bits, where nats are asked for",)
     elif factor:
         causes = ("a sum, or a mean over pixels",)
+    elif e.learned and abs(said + e.learned.kl_units.sum().item() - truth) < tolerance:
+        causes = ("the error alone: the KL is left out",)
     else:
         above = "the fault found in the loss above, where the report is that loss"
         causes = (*[above] * faulty_loss, "a beta inside the reported number", "another likelihood")
@@ -187,6 +223,14 @@ def _value(e, v, faulty_loss):
         causes,
         case(4),
     )
+
+
+def _factor(ratio, e, v):
+    """Which simple number, or size, the ratio of a report to the ELBO is; or nothing."""
+    sizes = {name: e.sizes[name] for name in ("pixels", "latent units")}
+    sizes["images of the test"] = len(e.x)
+    batch = {"images in a batch": max(v.batches)}  # of the evaluation, not of the check-up
+    return forms.name_of_number(ratio, sizes, 0.02) or forms.name_of_number(ratio, batch, 0.02)
 
 
 def _in_bits(ratio, e):

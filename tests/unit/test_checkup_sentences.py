@@ -442,6 +442,24 @@ def test_probabilities_that_start_at_one_half_are_healthy():
 # --- batches, and numbers that are not finite
 
 
+@pytest.mark.parametrize(
+    ("error", "kl", "cause"),
+    [
+        (1, 0, "the KL is averaged over the batch and divided by its size once more"),
+        (1, 2, "the error is averaged over the batch, the KL summed or divided by a fixed num"),
+        (0, 1, "the error is averaged over the batch and divided by its size once more"),
+    ],
+)
+def test_the_causes_of_a_weight_that_depends_on_the_batch(error, kl, cause):
+    """`examine` divides by the number of images: these are the powers of it that come before."""
+    finding = examine(
+        lambda o, x: bce(o, x) * len(x) ** (error - 1.0),
+        lambda mu, lv: kld(mu, lv) * len(mu) ** (kl - 1.0),
+    ).findings[0]
+    assert finding.name == "kl-batch" and any(line.startswith(cause) for line in finding.causes)
+    assert ("averaged over the batch and div" in finding.causes[0]) == (kl == 0)
+
+
 def test_the_causes_of_a_sum_follow_from_its_number():
     (finding,) = examine(
         lambda o, x: bce(o, x) * len(x) / 128, lambda mu, lv: kld(mu, lv) * len(mu) / 128
@@ -760,6 +778,69 @@ def test_a_report_in_another_unit_is_called_so(error, factor, names, said):
     report = examine(error, report=lambda loss, x: -factor * loss(x))
     assert report.names == names and said in " ".join(str(report).split())
     assert "found in the loss above" not in str(report)
+
+
+def test_a_trained_model_that_is_worse_than_the_mean_image_is_called_so():
+    def probabilities(p, x):
+        return F.binary_cross_entropy(p, x, reduction="sum")
+
+    def far_codes(model):
+        nn.init.normal_(model.fc21.weight, std=1.0)
+
+    softmax = {"error": probabilities, "out": nn.Softmax(1)}
+    report = changed(far_codes, **softmax, trained=True)
+    assert "worse-than-mean" in report.names and report.faults == []
+    assert "worse-than-mean" not in changed(far_codes, **softmax).names
+
+
+def by_batches(size, join, last=True):
+    """A report that joins the sums of batches."""
+
+    def report(loss, x):
+        parts = [part for part in x.split(size) if last or len(part) == size]
+        return -join([loss(part) * len(part) for part in parts], parts)
+
+    return report
+
+
+def sum_over_images(sums, parts):
+    return sum(sums) / sum(map(len, parts))
+
+
+@pytest.mark.parametrize(
+    ("report", "names", "said"),
+    [
+        (by_batches(60, sum_over_images), [], ""),
+        (by_batches(60, sum_over_images, last=False), ["left-out"], "180 of 200 images"),
+        (lambda loss, x: -loss(x[:64]), ["left-out"], "64 of 200 images"),
+        (
+            by_batches(50, lambda sums, parts: sum(sums) / len(parts)),
+            ["report-differs"],
+            "images in a batch (40)",
+        ),
+        (
+            lambda loss, x: -sum(loss(x) for _ in range(5)) / 5,
+            [],
+            "the evaluation encodes 1000 images, and x has 200",
+        ),
+    ],
+)
+def test_how_a_report_joins_its_batches(report, names, said):
+    text = examine(report=report)
+    assert text.names == names and said in " ".join(str(text).split())
+
+
+def test_a_report_without_the_kl_is_called_so():
+    torch.manual_seed(0)
+    model = Plain()
+    nn.init.constant_(model.fc22.bias, -3.0)
+
+    def terms(x):
+        logits, mu, logvar = model(x)
+        return bce(logits, x) / len(x), kld(mu, logvar) / len(x)
+
+    report = checkup.examine(model, X, lambda x: sum(terms(x)), evaluate=lambda x: -terms(x)[0])
+    assert only(report).causes == ("the error alone: the KL is left out",)
 
 
 def test_a_fault_in_the_loss_may_be_the_report_s_only_where_there_is_one():
