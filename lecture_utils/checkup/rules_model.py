@@ -209,7 +209,7 @@ def _value(e, v, faulty_loss):
         factor, causes = bits, ("bits, where nats are asked for",)
     elif factor:
         causes = ("a sum, or a mean over pixels",)
-    elif e.learned and abs(said + e.learned.kl_units.sum().item() - truth) < tolerance:
+    elif not faulty_loss and e.learned and abs(said + _kl(e) - truth) < tolerance:
         causes = ("the error alone: the KL is left out",)
     else:
         above = "the fault found in the loss above, where the report is that loss"
@@ -225,12 +225,17 @@ def _value(e, v, faulty_loss):
     )
 
 
+def _kl(e):
+    """The mean KL of an image to N(0, I), nats."""
+    return e.learned.kl_units.sum().item()
+
+
 def _factor(ratio, e, v):
     """Which simple number, or size, the ratio of a report to the ELBO is; or nothing."""
     sizes = {name: e.sizes[name] for name in ("pixels", "latent units")}
     sizes["images of the test"] = len(e.x)
     batch = {"images in a batch": max(v.batches)}  # of the evaluation, not of the check-up
-    return forms.name_of_number(ratio, sizes, 0.02) or forms.name_of_number(ratio, batch, 0.02)
+    return forms.name_of_number(ratio, batch, 0.02) or forms.name_of_number(ratio, sizes, 0.02)
 
 
 def _in_bits(ratio, e):

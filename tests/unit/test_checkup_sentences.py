@@ -816,7 +816,7 @@ def sum_over_images(sums, parts):
         (
             by_batches(50, lambda sums, parts: sum(sums) / len(parts)),
             ["report-differs"],
-            "images in a batch (40)",
+            "images in a batch (50)",
         ),
         (
             lambda loss, x: -sum(loss(x) for _ in range(5)) / 5,
