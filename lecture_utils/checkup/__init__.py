@@ -188,6 +188,7 @@ def _measured(probe, natural, nonfinite, unknown, options):
         "outputs": outputs[outputs.isfinite()],
         "unit": UNITS.get(dose.likelihood.name, "output") if dose and dose.likelihood else "output",
         "beta": beta,
+        "missing": _missing(examined),
     }
     return Report(all_findings(examined), _in_order(examined), unknown, measured)
 
@@ -352,6 +353,18 @@ def _in_order(e):
             "that of the mean image"
         )
     return lines
+
+
+def _missing(e):
+    """What the loss is made of and could not be measured: without it, no faults say little."""
+    if e.dose is None or e.no_gradient:
+        return []
+    found = {
+        "the error": e.dose.likelihood or e.dose.no_error,
+        "the KL": not e.dose.strange_kl or e.own_sigma or e.prior_variance is not None,
+        "the draw": e.draw is not None,
+    }
+    return [name for name, known in found.items() if not known]
 
 
 def _unknown(e, evaluate, natural):

@@ -27,6 +27,16 @@ class Examined(NamedTuple):
     trained: bool | None
 
     @property
+    def no_gradient(self) -> bool:
+        """Whether the loss depends on nothing by which it could be differentiated."""
+        return (
+            bool(self.dose)
+            and all(self.dose.silent)
+            and self.dose.no_error
+            and not self.natural.loss.requires_grad
+        )
+
+    @property
     def sizes(self) -> dict[str, float]:
         """The numbers by which people divide."""
         return {

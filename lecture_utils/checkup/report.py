@@ -45,7 +45,9 @@ class Report(NamedTuple):
     def __str__(self) -> str:
         faults = len(self.faults)
         notes = len(self.findings) - faults
-        lines = [f"Check-up: {_count(faults, 'fault')}, {_count(notes, 'note')}."]
+        missing = self.measured.get("missing")
+        rest = f"; not known: {', '.join(missing)}" if missing else ""
+        lines = [f"Check-up: {_count(faults, 'fault')}, {_count(notes, 'note')}{rest}."]
         if not self.findings and "dose" not in self.measured:
             lines = ["Check-up: nothing could be examined."]
         for number, finding in enumerate(self.findings, 1):

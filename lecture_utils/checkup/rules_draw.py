@@ -1,5 +1,7 @@
 """Rules from measurements to findings: how z is drawn, and whether draw and KL agree."""
 
+import math
+
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.examined import DRAW, case
 from lecture_utils.checkup.report import Finding
@@ -66,7 +68,9 @@ def draw_rules(e):
             case(11),
         )
         return
-    if d.to_mu is None:
+    if e.no_gradient:
+        pass  # then the draw has none either
+    elif d.to_mu is None:
         yield Finding(
             "detached-draw",
             "fault",
@@ -86,12 +90,7 @@ def draw_rules(e):
             "fault",
             "z does not follow mu",
             f"d z / d mu is {d.to_mu:.3g} on average, where it is 1",
-            ("an activation between this layer and the draw",)
-            if e.dose.kl_mu
-            else (
-                "encode or fields name the two numbers in the wrong order",
-                "an activation between this layer and the draw",
-            ),
+            _causes_of_another_slope(e),
             DRAW,
         )
         return  # what is added to mu is then not known
@@ -125,14 +124,16 @@ def draw_rules(e):
             ("randn of the wrong shape, broadcast",),
             DRAW,
         )
-    off_centre = not d.repeated and not d.shared and abs(d.mean) > 0.02 + 6 * d.mean_error
-    if off_centre:
+    off_centre = _off_centre(d)
+    if off_centre and d.reading:  # else it is not known by what to divide: `_unreadable`
         yield Finding(
             "epsilon-mean",
             "fault",
             "epsilon's mean is not 0",
             f"{d.mean:.3f} ± {d.mean_error:.3f}",
-            ("torch.rand where torch.randn is meant",),
+            ("torch.rand where torch.randn is meant",)
+            if abs(d.mean - 0.5) < 0.1
+            else ("a number is added to the noise, or it is drawn from another distribution",),
             DRAW,
         )
     if d.reading == "constant":
@@ -159,6 +160,21 @@ def draw_rules(e):
             ("epsilon has a scale of its own", "a factor in sigma"),
             case(1),
         )
+
+
+def _off_centre(d):
+    """Whether (z - mu) / sigma has another mean than 0."""
+    return not d.repeated and not d.shared and abs(d.mean) > 0.02 + 6 * d.mean_error
+
+
+def _causes_of_another_slope(e):
+    """Why z does not move with mu: if not at all, the two numbers may have changed places."""
+    activation = "an activation between this layer and the draw"
+    if not e.dose.kl_mu:
+        return ("encode or fields name the two numbers in the wrong order", activation)
+    if abs(e.draw.to_mu) < 0.05 and e.draw.to_second:
+        return ("the draw is given the two numbers in the wrong order", activation)
+    return (activation,)
 
 
 def _follows_mu(d):
@@ -231,21 +247,28 @@ def _unreadable(e):
         return
     charged = 2 * forms.sigma_of(e.dose.reading, torch.tensor(d.seconds)).log()
     apart = (torch.tensor(d.log_variances) - charged).abs().max().item()
-    if not d.repeated and apart > 0.05 + 15 * d.scale_error / max(d.scale, 1e-12):
-        yield Finding(
-            "readings-differ",
-            "fault",
-            "the spread that is drawn is not the one that the KL charges",
-            f"the KL reads a {e.dose.reading}; the log variances of the draws are off by up to "
-            f"{apart:.2f}",
-            ("a wrong power, sign or offset in sigma",),
-            case(1),
-        )
+    if d.repeated or not apart > 0.05 + 15 * d.scale_error / max(d.scale, 1e-12):
+        return
+    how_far = (
+        f"the log variances of the draws are off by up to {apart:.2f}"
+        if math.isfinite(apart)
+        else "there is a value of it at which the draws have no spread at all"
+    )
+    power = "a wrong power, sign or offset in sigma"
+    added = "sigma is added to the noise, where it multiplies it"
+    yield Finding(
+        "readings-differ",
+        "fault",
+        "the spread that is drawn is not the one that the KL charges",
+        f"the KL reads a {e.dose.reading}; {how_far}",
+        (added, power) if _off_centre(d) else (power,),
+        case(1),
+    )
 
 
 def agreement(e):
     """A draw and a KL that read the second number differently."""
-    if e.own_sigma:
+    if e.own_sigma or (e.draw and not _follows_mu(e.draw)):  # what is added is then not known
         return
     yield from _unreadable(e)
     if _reading_agrees(e) is False:

@@ -42,6 +42,20 @@ def presence(e):
     """A term that is missing from the loss."""
     if not e.dose:
         return
+    if e.no_gradient:
+        yield Finding(
+            "no-gradient",
+            "fault",
+            "the loss has no gradient",
+            "it does not depend on what encode and decode return, nor on a weight, as far as "
+            "autograd knows",
+            (
+                "torch.no_grad() or inference_mode() round the loss",
+                "what is returned is detached, or made of loss.item()",
+            ),
+            case(14),
+        )
+        return
     if e.dose.silent[0] and e.dose.silent[1]:
         yield Finding(
             "no-kl",

@@ -248,12 +248,38 @@ def test_an_inverted_target_is_called_so():
             ["readings-differ"],
             "halved twice in the draw",
         ),
+        (
+            lambda mu, s: s + (mu / 2).exp() * torch.randn_like(mu),
+            ["mu-activation"],
+            "likely: the draw is given the two numbers in the wrong order",
+        ),
+        (
+            lambda mu, s: mu + (s / 2).exp() + torch.randn_like(mu),
+            ["readings-differ"],
+            "likely: sigma is added to the noise",
+        ),
+        (
+            lambda mu, s: mu + s * torch.randn_like(mu),
+            ["readings-differ"],
+            "at which the draws have no spread",
+        ),
+        (
+            lambda mu, s: mu + (s / 2).exp() * (1 + torch.randn_like(mu)),
+            ["epsilon-mean"],
+            "a number is added to the noise",
+        ),
+        (
+            lambda mu, s: mu + (s / 2).exp() * torch.rand_like(mu),
+            ["epsilon-mean"],
+            "torch.rand where",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_draw_is_what_is_said(draw, names, said):
     report = examine(draw=draw)
     assert sorted(report.names) == names
     assert said in " ".join(str(report).split())
+    assert "inf" not in str(report)
     assert "the variance of" not in str(report) or names[0] in ("readings-differ", "detached-draw")
 
 
@@ -394,6 +420,11 @@ def test_the_cause_of_a_collapse_is_the_one_that_was_measured(options, beta, cau
     (finding,) = (f for f in report.findings if f.name == "collapse")
     assert cause in finding.causes[0] and see in finding.see
     assert len(finding.causes) == 1 and ("real" in cause) == ("Treatments" in finding.causes[0])
+
+
+def test_a_loss_without_a_gradient_is_called_so():
+    finding = only(examine(torch.no_grad()(bce), torch.no_grad()(kld), x=X[:80]))
+    assert finding.name == "no-gradient" and "no_grad()" in finding.causes[0]
 
 
 def freeze(model):
@@ -731,6 +762,22 @@ def test_two_numbers_in_the_wrong_order_are_called_so():
 def test_nothing_examined_is_not_nothing_found():
     text = str(examine_adapter(decode="forward"))
     assert text.startswith("Check-up: nothing could be examined.")
+
+
+def swapped_kl(mu, logvar):
+    return kld(logvar, mu)
+
+
+@pytest.mark.parametrize(
+    ("options", "head"),
+    [
+        ({}, "no faults, no notes."),
+        ({"kl": swapped_kl}, "no faults, no notes; not known: the KL."),
+        ({"error": lambda o, x: (o - x).abs().sum()}, "no faults, no notes; not known: the error."),
+    ],
+)
+def test_no_faults_are_no_news_where_a_term_is_not_known(options, head):
+    assert str(examine(**options)).splitlines()[0] == f"Check-up: {head}"
 
 
 def test_a_loss_that_does_not_run_is_not_said_to_have_wrong_shapes():
