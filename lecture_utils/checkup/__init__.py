@@ -8,6 +8,7 @@ Notebook 10 shows how to read the findings.
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from lecture_utils.checkup import forms
 from lecture_utils.checkup.examined import Examined
@@ -48,6 +49,17 @@ __all__ = ["CannotExamine", "Finding", "Report", "examine"]
 
 # What the decoder's outputs are called, by the likelihood that takes them.
 UNITS = {"Bernoulli, logits": "logit", "Bernoulli, probabilities": "probability"}
+
+
+class Options(NamedTuple):
+    """What `examine` was given beside the model, x and the loss."""
+
+    evaluate: Callable | None
+    picture: Callable | None
+    code: Callable | None
+    beta: float
+    trained: bool | None
+    in_training: bool  # the mode in which the model was handed in
 
 
 def examine(
@@ -99,7 +111,7 @@ def examine(
         )
     in_training = bool(getattr(model, "training", False))
     with left_as_it_was(model, loss, evaluate, picture, code), torch.enable_grad():
-        options = evaluate, picture, code, beta, trained, in_training
+        options = Options(evaluate, picture, code, beta, trained, in_training)
         return _examined(Probe(model, loss, x, encode, decode, fields), options)
 
 
@@ -135,7 +147,6 @@ def _examined(probe, options):
 
 def _measured(probe, natural, nonfinite, unknown, options):
     """Plant, measure, and make the report."""
-    evaluate, picture, code, beta, trained, in_training = options
     probe.train(False)
     ranges = measure_ranges(probe, natural)
     paths = None if nonfinite else measure_paths(probe, natural)
@@ -155,10 +166,12 @@ def _measured(probe, natural, nonfinite, unknown, options):
         if likelihood:
             scale = scale_of_targets(dose.likelihood.target, probe.x[: len(natural.mu)])
             learned = measure_learned(probe, likelihood, reading, scale)
-        if evaluate is not None:
-            evaluation = measure_evaluation(probe, evaluate, likelihood, reading, in_training)
+        if options.evaluate is not None:
+            evaluation = measure_evaluation(
+                probe, options.evaluate, likelihood, reading, options.in_training
+            )
     probe.train(False)
-    outside, same_code = _shown(natural, picture), _same_code(probe.x, code)
+    outside, same_code = _shown(natural, options.picture), _same_code(probe.x, options.code)
     examined = Examined(
         probe.x,
         natural,
@@ -173,10 +186,10 @@ def _measured(probe, natural, nonfinite, unknown, options):
         nonfinite,
         outside,
         same_code,
-        beta,
-        trained,
+        options.beta,
+        options.trained,
     )
-    unknown += _unknown(examined, evaluate, natural)
+    unknown += _unknown(examined, natural)
     outputs = natural.output.detach().float().cpu().flatten()
     measured = {
         "dose": dose,
@@ -187,7 +200,7 @@ def _measured(probe, natural, nonfinite, unknown, options):
         "doses": examined.doses,
         "outputs": outputs[outputs.isfinite()],
         "unit": UNITS.get(dose.likelihood.name, "output") if dose and dose.likelihood else "output",
-        "beta": beta,
+        "beta": options.beta,
         "missing": _missing(examined),
     }
     return Report(all_findings(examined), _in_order(examined), unknown, measured)
@@ -367,7 +380,7 @@ def _missing(e):
     return [name for name, known in found.items() if not known]
 
 
-def _unknown(e, evaluate, natural):
+def _unknown(e, natural):
     lines = []
     if e.dose is None:
         return ["dose, draw and all the rest: the numbers are not finite"]
@@ -403,14 +416,14 @@ def _unknown(e, evaluate, natural):
             "whether a weight in a squared error is a variance or a beta: the two give the same "
             "loss up to a constant factor"
         )
-    if evaluate is None:
+    if e.evaluation is None:
         lines.append("what the evaluation does: give evaluate=")
-    elif e.evaluation and sum(e.evaluation.batches) > len(e.x):
+    elif sum(e.evaluation.batches) > len(e.x):
         lines.append(
             f"whether the reported number is the ELBO: the evaluation encodes "
             f"{sum(e.evaluation.batches)} images, and x has {len(e.x)}"
         )
-    elif e.evaluation and not elbo_is_known(e):
+    elif not elbo_is_known(e):
         lines.append(
             "whether the reported number is the ELBO: it takes a Bernoulli of x itself, the prior "
             "N(0, I), and an evaluation that calls encode"

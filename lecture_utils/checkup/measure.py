@@ -278,7 +278,6 @@ class Draw(NamedTuple):
     to_mu: float | None  # d z / d mu: 1
     to_second: bool  # a gradient reaches the second number
     kurtosis: float  # of (z - mu) / sd: 3
-    width: int  # columns of z that the draw moves
 
 
 def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> Draw | None:
@@ -301,11 +300,11 @@ def measure_draw(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
     moved = (zs.amax((0, 1)) - zs.amin((0, 1))).amax(
         0
     ) > 1e-7  # columns that do not move are labels, for example
-    to_mu, to_second, width = _jacobian(probe, natural, x, positive, output)
+    to_mu, to_second = _jacobian(probe, natural, x, positive, output)
     if not moved.any():
         if not _moves_with_mu(probe, natural, x, output):
             return None
-        return Draw("", 0, 0, 0, 0, levels, [], "", False, None, True, to_mu, to_second, 3, 0)
+        return Draw("", 0, 0, 0, 0, levels, [], "", False, None, True, to_mu, to_second, 3)
     noise = zs[..., moved] - 0.5  # mu is planted at 0.5
     if not _fits_width(int(moved.sum()), n_units, natural):
         return None
@@ -346,13 +345,13 @@ def _jacobian(probe, natural, x, positive, output):
     plant = random_plant(natural, positive, seed=1)
     z = probe.run(x, plant=plant, output=output).z
     if not z.requires_grad:
-        return None, False, z.shape[-1]
+        return None, False
     by_mu, by_second = torch.autograd.grad(z.sum(), plant, allow_unused=True)
     per_draw = len(z.reshape(-1, z.shape[-1])) / max(
         len(plant[0].reshape(-1, plant[0].shape[-1])), 1
     )
     slope = None if by_mu is None else by_mu.double().mean().item() / max(per_draw, 1)
-    return slope, by_second is not None and bool(by_second.abs().max() > 0), z.shape[-1]
+    return slope, by_second is not None and bool(by_second.abs().max() > 0)
 
 
 def _describe(noise, levels, positive, to_mu, to_second, n_samples):
@@ -399,7 +398,6 @@ def _describe(noise, levels, positive, to_mu, to_second, n_samples):
         to_mu,
         to_second,
         _kurtosis(epsilon),
-        noise.shape[-1],
     )
 
 
@@ -439,7 +437,6 @@ class Ranges(NamedTuple):
     mu_limits: str
     second_limits: str
     output_limits: str
-    least_second: float
 
 
 @torch.no_grad()
@@ -460,7 +457,6 @@ def measure_ranges(probe: Probe, natural: Trace) -> Ranges:
         limits_of(torch.cat([mu, natural.mu])),
         limits_of(torch.cat([second, natural.second])),
         limits_of(torch.cat([big, natural.output])),
-        second.min().item(),
     )
 
 

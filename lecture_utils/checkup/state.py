@@ -30,7 +30,6 @@ class Learned(NamedTuple):
     error: float
     without_code: float  # the error of the mean image
     swapped: float  # the error when each image gets its neighbour's code
-    n: int
 
 
 class Scale(NamedTuple):
@@ -96,7 +95,6 @@ def measure_learned(
         torch.cat(errors).mean().item(),
         _without_code(likelihood, pixels),
         torch.cat(swapped).mean().item(),
-        len(mu),
     )
 
 
@@ -147,7 +145,6 @@ class Evaluation(NamedTuple):
     batches: list  # the sizes of the batches it made
     elbo: float | None  # our own ELBO of the same inputs, nats
     elbo_error: float
-    with_mean: float | None  # the same with the mean code in the error
 
 
 @torch.no_grad()
@@ -160,13 +157,13 @@ def measure_evaluation(
     with modes_seen(probe.model) as seen:
         trace = probe.run(probe.x, function=evaluate)
     noise = _noise(trace, reading)
-    elbo = error = with_mean = None
+    elbo = error = None
     if likelihood.startswith("Bernoulli") and reading and trace.batches:
-        elbo, error, with_mean = _own_elbo(probe, torch.cat(trace.batches), likelihood, reading)
+        elbo, error = _own_elbo(probe, torch.cat(trace.batches), likelihood, reading)
     sizes = [len(batch) for batch in trace.batches]
     ordered = _in_two_orders(probe, evaluate, trace, reading) if sizes else (0.0, 0.0)
     value = _one_number(trace.loss)
-    return Evaluation(value, noise, seen, ordered, sizes, elbo, error or 0.0, with_mean)
+    return Evaluation(value, noise, seen, ordered, sizes, elbo, error or 0.0)
 
 
 def _one_number(result) -> float:
@@ -202,15 +199,17 @@ def _noise(trace, reading):
 
 
 def _own_elbo(probe, x, likelihood, reading):
+    """Return the mean ELBO of images x over two draws of z, nats, and its standard error by the
+    noise in z; None where the codes do not fit."""
     probe.train(False)
     if x.shape[0] > len(probe.x) or x[0].numel() != probe.x[0].numel():
-        return None, None, None
+        return None, None
     values = []
     for part in x.reshape(-1, *probe.x.shape[1:]).split(CHUNK):
         trace = probe.run(part)
         rows = probe.image_of_rows(trace)
         if rows is None or trace.z.numel() != len(rows) * trace.mu[0].numel():
-            return None, None, None
+            return None, None
         codes_of, sd = _codes_of(rows), forms.sigma_of(reading, trace.second)
         kl = (0.5 * (trace.mu.square() + sd.square() - 1) - sd.log()).flatten(1).sum(1)
         errors = [
@@ -218,15 +217,13 @@ def _own_elbo(probe, x, likelihood, reading):
             for code in (
                 trace.mu + sd * torch.randn_like(trace.mu),
                 trace.mu + sd * torch.randn_like(trace.mu),
-                trace.mu,
             )
         ]
         values.append(torch.stack([*(-error - kl for error in errors)]).double())
-    first, second, mean = torch.cat(values, 1)
+    first, second = torch.cat(values, 1)
     return (
         ((first + second) / 2).mean().item(),
         ((first - second).std() / len(first) ** 0.5).item(),
-        mean.mean().item(),
     )
 
 
