@@ -16,12 +16,12 @@ from lecture_utils.checkup.findings import all_findings
 from lecture_utils.checkup.measure import (
     BATCH,
     measure_dose,
-    measure_draw,
     measure_ranges,
     precise,
     random_plant,
     span,
 )
+from lecture_utils.checkup.measure_draw import measure_draw
 from lecture_utils.checkup.own_sigma import same_sigma
 from lecture_utils.checkup.paths import measure_paths
 from lecture_utils.checkup.ports import (
@@ -33,14 +33,13 @@ from lecture_utils.checkup.ports import (
 )
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
-from lecture_utils.checkup.rules_model import elbo_is_known
 from lecture_utils.checkup.state import (
-    LEARNED_ON,
     first_nonfinite,
     measure_evaluation,
     measure_learned,
     scale_of_targets,
 )
+from lecture_utils.checkup.summary import in_order, missing, unknown
 
 import torch
 
@@ -121,19 +120,19 @@ def _examined(probe, options):
     natural, nonfinite, stopped = _natural(probe)
     if stopped:
         return stopped
-    unknown = [
+    not_known = [
         "what the optimiser does, and what the loss writes elsewhere (logs, counters outside the "
         "model)"
     ]
     if natural.encoder_calls == 0 or natural.decoder_calls == 0:
         who = "encode" if natural.encoder_calls == 0 else "decode"
-        unknown.append(f"the dose and the draw: the loss does not make the call that {who} names")
-        return Report([], [], unknown, {"x": span(probe.x)})
+        not_known.append(f"the dose and the draw: the loss does not make the call that {who} names")
+        return Report([], [], not_known, {"x": span(probe.x)})
     _require_rows(natural)
     _require_a_draw(natural)
     try:
         with planted_values_allowed():
-            return _measured(probe, natural, nonfinite, unknown, options)
+            return _measured(probe, natural, nonfinite, not_known, options)
     except CannotExamine:
         raise
     except Exception as error:  # somebody else's code, which may raise whatever it likes
@@ -145,7 +144,7 @@ def _examined(probe, options):
         ) from error
 
 
-def _measured(probe, natural, nonfinite, unknown, options):
+def _measured(probe, natural, nonfinite, not_known, options):
     """Plant, measure, and make the report."""
     probe.train(False)
     ranges = measure_ranges(probe, natural)
@@ -189,7 +188,7 @@ def _measured(probe, natural, nonfinite, unknown, options):
         options.beta,
         options.trained,
     )
-    unknown += _unknown(examined, natural)
+    not_known += unknown(examined, natural)
     outputs = natural.output.detach().float().cpu().flatten()
     measured = {
         "dose": dose,
@@ -201,9 +200,9 @@ def _measured(probe, natural, nonfinite, unknown, options):
         "outputs": outputs[outputs.isfinite()],
         "unit": UNITS.get(dose.likelihood.name, "output") if dose and dose.likelihood else "output",
         "beta": options.beta,
-        "missing": _missing(examined),
+        "missing": missing(examined),
     }
-    return Report(all_findings(examined), _in_order(examined), unknown, measured)
+    return Report(all_findings(examined), in_order(examined), not_known, measured)
 
 
 @torch.no_grad()
@@ -335,102 +334,3 @@ def _cap(probe, natural, dose, positive):
         if exact
         else None
     )
-
-
-def _in_order(e):
-    lines = []
-    in_order = all(abs(value / e.beta - 1) <= 0.01 for value in e.doses.values())
-    if e.doses and in_order and not e.dose.strange_kl and e.dose.likelihood.weight > 0:
-        kind = "a Gaussian of variance 1/2" if e.squared else e.dose.likelihood.name
-        lines.append(f"the dose: the KL weighs {e.beta:g} against the error ({kind})")
-    elif e.dose and e.dose.likelihood:
-        lines.append(f"the error is known: {e.dose.likelihood.name}")
-    if (
-        e.draw
-        and e.draw.reading in forms.READINGS
-        and not (e.draw.shared or e.draw.repeated)
-        and abs(e.draw.scale - 1) < 0.03 + 6 * e.draw.scale_error
-    ):
-        lines.append(
-            f"the draw: with the second number as a {e.draw.reading}, the variance of (z - mu) / "
-            f"sigma is {e.draw.scale:.3f} ± {e.draw.scale_error:.3f}"
-        )
-    if e.draw and e.draw.to_mu is not None and e.draw.to_second and not e.paths.cut:
-        lines.append("the gradient passes through the draw to both numbers")
-    if e.learned and e.learned.error < e.learned.without_code:
-        gain = e.learned.without_code - e.learned.error
-        lines.append(
-            f"what is learned: {e.learned.active} of {len(e.learned.kl_units)} units active, KL "
-            f"{'' if e.standard_prior else 'to N(0, I) '}{e.learned.kl_units.sum():.1f} nats; "
-            f"the {'squared ' * e.squared}error is {gain:.3g} {'' if e.squared else 'nats '}below "
-            "that of the mean image"
-        )
-    return lines
-
-
-def _missing(e):
-    """What the loss is made of and could not be measured: without it, no faults say little."""
-    if e.dose is None or e.no_gradient:
-        return []
-    found = {
-        "the error": e.dose.likelihood or e.dose.no_error,
-        "the KL": not e.dose.strange_kl or e.own_sigma or e.prior_variance is not None,
-        "the draw": e.draw is not None,
-    }
-    return [name for name, known in found.items() if not known]
-
-
-def _unknown(e, natural):
-    lines = []
-    if e.dose is None:
-        return ["dose, draw and all the rest: the numbers are not finite"]
-    if not e.dose.likelihood and not e.dose.no_error:
-        lines.append(
-            "the likelihood: the error's gradient is that of no form this check-up knows "
-            "(Bernoulli, squared error, continuous "
-            "Bernoulli), so the dose cannot be known"
-        )
-    if e.own_sigma:
-        lines.append(
-            "what sigma is: another function of the second number than those that this check-up "
-            "knows. Draw and KL take the same one, as far as can be measured"
-        )
-    elif e.dose.strange_kl and e.prior_variance is None:
-        lines.append(
-            "the KL's weight: its gradient is not that of a KL to N(0, I) (another prior, free "
-            "bits, a bound on it, a wrong formula)"
-        )
-    if e.draw is None:
-        lines.append(
-            "the draw: what the decoder gets has not the shape of mu, or does not move with it; "
-            "name the first call after the draw, and in encode the layers of mu and the second "
-            "number"
-        )
-    if e.learned is None:
-        lines.append(
-            f"what is learned: it takes {LEARNED_ON} images, a known likelihood that fits the "
-            "pixels, a known reading, and an error that compares with x or x on another scale"
-        )
-    if e.dose.likelihood and e.dose.likelihood.name.startswith("squared"):
-        lines.append(
-            "whether a weight in a squared error is a variance or a beta: the two give the same "
-            "loss up to a constant factor"
-        )
-    if e.evaluation is None:
-        lines.append("what the evaluation does: give evaluate=")
-    elif sum(e.evaluation.batches) > len(e.x):
-        lines.append(
-            f"whether the reported number is the ELBO: the evaluation encodes "
-            f"{sum(e.evaluation.batches)} images, and x has {len(e.x)}"
-        )
-    elif not elbo_is_known(e):
-        lines.append(
-            "whether the reported number is the ELBO: it takes a Bernoulli of x itself, the prior "
-            "N(0, I), and an evaluation that calls encode"
-        )
-    if natural.decoder_calls > 1:
-        lines.append(
-            f"the loss decodes {natural.decoder_calls} times; the first call whose code moves with "
-            "mu was examined"
-        )
-    return lines

@@ -3,7 +3,8 @@ name in `forms`: exp(s / 2) + 0.01, or softplus(s - 1)."""
 
 import math
 
-from lecture_utils.checkup.measure import Dose, Draw, planted_outputs
+from lecture_utils.checkup.measure import Dose, planted_outputs
+from lecture_utils.checkup.measure_draw import Draw
 from lecture_utils.checkup.probe import Probe, Trace
 
 import torch

@@ -1,6 +1,6 @@
 """Whether the gradient finds its way through the calls of encoder and decoder themselves.
 
-The draw between the two is looked at by `measure.measure_draw`.
+The draw between the two is looked at by `measure_draw`.
 """
 
 from typing import NamedTuple
