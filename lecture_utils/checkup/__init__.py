@@ -50,7 +50,7 @@ __all__ = ["CannotExamine", "Finding", "Report", "examine"]
 UNITS = {"Bernoulli, logits": "logit", "Bernoulli, probabilities": "probability"}
 
 
-class Options(NamedTuple):
+class _Options(NamedTuple):
     """What `examine` was given beside the model, x and the loss."""
 
     evaluate: Callable | None
@@ -110,7 +110,7 @@ def examine(
         )
     in_training = bool(getattr(model, "training", False))
     with left_as_it_was(model, loss, evaluate, picture, code), torch.enable_grad():
-        options = Options(evaluate, picture, code, beta, trained, in_training)
+        options = _Options(evaluate, picture, code, beta, trained, in_training)
         return _examined(Probe(model, loss, x, encode, decode, fields), options)
 
 
@@ -148,8 +148,8 @@ def _measured(probe, natural, nonfinite, not_known, options):
     """Plant, measure, and make the report."""
     probe.train(False)
     ranges = measure_ranges(probe, natural)
-    paths = None if nonfinite else measure_paths(probe, natural)
     probe.train(True)
+    paths = None if nonfinite else measure_paths(probe, natural)
     positive = bool(natural.second.min() >= 0)
     dose = draw = learned = evaluation = cap = None
     own_sigma = False

@@ -30,6 +30,7 @@ class Dose(NamedTuple):
     silent: tuple[bool, bool]  # no gradient to mu, to the second number
     no_error: bool  # the loss does not depend on the decoder's output
     terms: dict  # if no reading fits: the KL's slope by 1, exp(s/2), exp(s), exp(2 s)
+    exact: bool  # these terms are the slope, and do not only come near it
     batch: str  # "mean", "sum", "neither" or "" (not known): how the loss joins a batch's images
     half: float  # KL's weight over the error's on half of the batch, relative to the whole
 
@@ -115,7 +116,7 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         if averaged:
             kl_mu, kl_second, reading, offset = averaged
             estimated = True
-    terms = {} if kl_second or silent[1] else _terms(second, by_second)
+    terms, rest = ({}, 0.0) if kl_second or silent[1] else _terms(second, by_second)
     batch, half = ("", 1.0) if estimated else _batches(probe, natural, plant, limits)
     return Dose(
         likelihood,
@@ -128,6 +129,7 @@ def measure_dose(probe: Probe, natural: Trace, limits: str, positive: bool) -> D
         silent,
         slopes.abs().max().item() == 0,
         terms,
+        rest < 1e-5,
         batch,
         half,
     )
@@ -212,12 +214,13 @@ def _averaged(probe, natural, plant, limits, positive, units):
 
 
 def _terms(second, by_second):
-    """Write the KL's slope as a combination of 1, exp(s / 2), exp(s), exp(2 s), if that fits."""
+    """Write the KL's slope as a combination of 1, exp(s / 2), exp(s), exp(2 s), if that fits; and
+    what is left over, relative to it."""
     names = {"1": 0.0, "exp(s/2)": 0.5, "exp(s)": 1.0, "exp(2 s)": 2.0}
     columns = torch.stack([(power * second).exp() for power in names.values()], 1)
     solution = torch.linalg.lstsq(columns, by_second[:, None]).solution[:, 0]
     rest = (columns @ solution - by_second).norm() / by_second.norm().clamp(min=1e-300)
-    return dict(zip(names, solution.tolist())) if rest < 1e-3 else {}
+    return dict(zip(names, solution.tolist())) if rest < 1e-3 else {}, rest.item()
 
 
 def _batches(probe, natural, plant, limits):
@@ -298,10 +301,12 @@ def span(values):
 
 def limits_of(values: torch.Tensor) -> str:
     """Return "unit" for [0, 1], "tanh" for [-1, 1] if both ends are met, "floor" for [0, inf), or
-    "". Values that are all the same, as those of a layer that starts from zero, show no ends."""
+    "". Rows that are all the same, as those of a layer that starts from zero, show no ends."""
+    if len(values) == 0 or (values == values[:1]).all():
+        return ""
     values = values.detach().double().flatten()
     values = values[values.isfinite()]
-    if not len(values) or values.min() == values.max():
+    if not len(values):
         return ""
     low, high = span(values)
 

@@ -18,19 +18,23 @@ def is_named(dose: Dose, draw: Draw) -> bool:
     return agree and abs(draw.scale - 1) <= 0.03 + 6 * draw.scale_error
 
 
-def same_sigma(probe: Probe, natural: Trace, limits: str, dose: Dose, draw: Draw | None) -> bool:
+def same_sigma(
+    probe: Probe, natural: Trace, limits: str, dose: Dose, draw: Draw | None
+) -> bool | None:
     """Return whether the variance that is drawn is the one that the KL charges, at each planted
-    value of the second number. False where that cannot be measured.
+    value of the second number. None where that cannot be measured.
 
     A KL of weight w has the slope w (sigma^2 - 1) sigma' / sigma in the second number, and
     sigma' / sigma is what z tells: its slope over its noise. So the KL's slope gives sigma^2.
     """
+    if dose.kl_second and dose.kl_second.misfit < 1e-5 or draw and is_named(dose, draw):
+        return False  # the KL's sigma has a name
     if draw is None or not (dose.kl_mu and draw.to_second and draw.log_variances):
-        return False
+        return None
     if draw.shared or draw.repeated or draw.fixed is not None:  # then no variance is measured
-        return False
-    if dose.estimated or natural.z.shape != natural.mu.shape or is_named(dose, draw):
-        return False
+        return None
+    if any(dose.silent) or dose.estimated or natural.z.shape != natural.mu.shape:
+        return None
     with torch.random.fork_rng(devices=[]):
         charged = [
             _charged(probe, natural, limits, dose.kl_mu.slope, level) for level in draw.seconds

@@ -41,9 +41,9 @@ def _decoder(probe, natural):
     if not natural.z.is_floating_point():  # a label, which stands before the code
         return False, False
     z = natural.z.detach().clone().requires_grad_()
-    output = probe.call_decoder(natural, lambda _: z)
+    output = probe.call_decoder(natural, lambda _: z.clone())
     # Weights of their own for each pixel: the sum of a softmax, for one, has no slope.
-    weights = torch.rand(output.shape, generator=torch.Generator().manual_seed(0)).to(output.dtype)
+    weights = torch.rand(output.shape, generator=torch.Generator().manual_seed(0)).to(output)
     slope = None
     if output.requires_grad:
         (slope,) = torch.autograd.grad((weights * output).sum(), z, allow_unused=True)

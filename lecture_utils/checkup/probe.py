@@ -82,6 +82,11 @@ class Probe:
                 stack.enter_context(replaced(place, self._encoder(trace, index, plant, shift)))
             stack.enter_context(replaced(self.decode, self._decoder(trace, output)))
             result = (function or self.loss)(x)
+        if trace.decoder_calls and trace.z is None and function is None:
+            raise CannotExamine(
+                "The loss decodes another number of times in evaluation than in training mode. "
+                "Hand in a loss that decodes as often in both."
+            )
         trace.loss = result if function else _scalar(result)
         return trace
 
@@ -95,10 +100,11 @@ class Probe:
             return False
         mu, second = natural.mu.detach(), natural.second.detach()
         with torch.random.fork_rng(devices=[]):
-            runs = [self.run(x, plant=(mu + by, second), seed=0).given for by in (0, 1)]
-        for call, pair in enumerate(zip(*runs), 1):
-            for argument, (one, other) in enumerate(zip(*pair)):
-                if one.shape == other.shape and not torch.equal(one, other):
+            runs = [self.run(x, plant=(mu + by, second), seed=0).given for by in (0, 0, 1)]
+        for call, given in enumerate(zip(*runs), 1):
+            for argument, (one, again, other) in enumerate(zip(*given)):
+                still = torch.equal(one, again)  # else it moves by itself: a generator of its own
+                if one.shape == other.shape and still and not torch.equal(one, other):
                     self.call, self.argument = call, argument
                     return (call, argument) != (1, 0)
         return False
@@ -239,7 +245,8 @@ def _scaled(values, factor, differentiable):
 
     def scaled(v):
         v = v * factor
-        return v.detach().requires_grad_() if differentiable else v
+        # A clone may be changed in place, as some layers do.
+        return v.detach().requires_grad_().clone() if differentiable else v
 
     return [
         scaled(v) if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values

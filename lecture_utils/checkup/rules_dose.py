@@ -85,7 +85,7 @@ def beta(e):
             ),
             "notebook 10, exercise 1",
         )
-    elif e.dose.strange_kl:
+    elif e.dose.strange_kl and not e.own_sigma:
         return  # a slope through mu is then no weight
     elif e.squared:
         yield from _variance(e, ratio, said, evidence)
@@ -241,7 +241,7 @@ def kl_formula(e):
             ("a prior N(0, v I) that is meant", "a wrong factor before a term of the KL"),
             case(2),
         )
-    elif d.kl_mu and d.terms and not e.own_sigma:
+    elif d.kl_mu and d.terms and (e.own_sigma is False or e.own_sigma is None and d.exact):
         yield Finding(
             "kl-formula",
             "fault",

@@ -68,6 +68,7 @@ def worse_than_the_mean(e, faulty_loss: bool):
             (
                 "a decoder whose last layer cannot return such images",
                 "too little training, or a learning rate that is too large",
+                "x are not the images that it was trained on, and it has learned those by heart",
             ),
             case(7),
         )

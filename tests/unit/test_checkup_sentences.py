@@ -296,15 +296,16 @@ def test_a_softplus_is_named_as_it_reads():
     assert any("as a number whose softplus is sigma" in line for line in report.in_order)
 
 
-def sigmas(drawn, charged):
-    """Examine a VAE that draws with one sigma and charges another, functions of its number s."""
+def sigmas(drawn, charged, weight=1.0):
+    """Examine a VAE that draws with one sigma and charges another, functions of its number s, in a
+    KL of some weight."""
 
     def draw(mu, s):
         return mu + drawn(s) * torch.randn_like(mu)
 
     def kl(mu, s):
         sigma = charged(s)
-        return 0.5 * (mu.square() + sigma.square() - 1 - 2 * sigma.log()).sum()
+        return weight * 0.5 * (mu.square() + sigma.square() - 1 - 2 * sigma.log()).sum()
 
     return examine(kl=kl, draw=draw)
 
@@ -895,3 +896,69 @@ def test_a_fault_in_the_loss_may_be_the_report_s_only_where_there_is_one():
     report = examine(kl=minus(kld), report=lambda loss, x: -5 * loss(x))
     assert report.names == ["kl-sign", "report-differs"]
     assert "found in the loss above" in str(report)
+
+
+# --- styles that a reader of the check-up tried
+
+
+def with_calls_before(before):
+    """A healthy loss that calls the decoder for something else first."""
+    torch.manual_seed(0)
+    model = Plain()
+
+    def loss(x):
+        before(model)
+        out, mu, logvar = model(x)
+        return (bce(out, x) + kld(mu, logvar)) / len(x)
+
+    return model, loss
+
+
+def test_prior_samples_of_a_generator_of_their_own_may_be_decoded_first():
+    generator = torch.Generator().manual_seed(0)
+    model, loss = with_calls_before(lambda m: m.decode(torch.randn(16, 4, generator=generator)))
+    assert checkup.examine(model, X, loss).names == []
+
+
+def test_a_loss_that_decodes_more_often_in_training_is_refused_in_words():
+    model, loss = with_calls_before(lambda m: m.training and m.decode(torch.randn(16, 4)))
+    with pytest.raises(checkup.CannotExamine, match="another number of times in evaluation"):
+        checkup.examine(model, X, loss)
+
+
+def in_training_only(model):
+    def decode(z):
+        with torch.set_grad_enabled(model.training):
+            return model.dec(z)
+
+    model.decode = decode
+
+
+def in_place(model):
+    model.dec = nn.Sequential(nn.LeakyReLU(inplace=True), *model.dec)
+
+
+def from_constants(model):
+    """Layers that start from weights of zero, with biases of their own."""
+    for layer, bias in ((model.fc21, 0.2), (model.fc22, 0.1), (model.dec[2], 0.5)):
+        nn.init.zeros_(layer.weight)
+        nn.init.uniform_(layer.bias, 0, bias)
+
+
+@pytest.mark.parametrize("change", [in_training_only, in_place, from_constants])
+def test_a_healthy_model_of_another_style_has_nothing(change):
+    assert changed(change).names == []
+
+
+def test_a_kl_that_does_not_see_the_spread_is_half_a_kl():
+    assert examine(kl=lambda mu, _: 0.5 * mu.square().sum()).faults == ["half-a-kl"]
+
+
+def test_a_draw_that_is_a_little_too_wide_is_seen():
+    wide = sigmas(lambda s: 1.06 * (s / 2).exp(), lambda s: (s / 2).exp())
+    assert wide.faults == ["draw-variance"]
+
+
+@pytest.mark.parametrize("weight", [0.25, 8.0])
+def test_the_weight_of_a_kl_with_a_sigma_of_its_own_is_seen(weight):
+    assert sigmas(exp_plus(0.03), exp_plus(0.03), weight).faults == ["beta"]
