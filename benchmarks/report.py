@@ -214,28 +214,24 @@ def tables() -> str:
             list(notebooks[0]),
             [[row.get(column, "") for column in notebooks[0]] for row in [*notebooks, together]],
         ),
-        *cost_of_tests(series.get("tests", {})),
+        "CPU minutes of the tests, kernels included, by part:",
+        cost_of_tests(series["tests"]),
     ]
     return "\n\n".join(parts + published())
 
 
-def cost_of_tests(tests: dict) -> list[str]:
-    """For benchmarks/README.md: CPU minutes of each part of `make test`, if they are recorded."""
-    if not tests:
-        return []
+def cost_of_tests(tests: dict) -> str:
+    """The CPU minutes of each part of `make test`."""
     parts = list(dict.fromkeys(part for each in tests.values() for part in each["CPU minutes"]))
     busy = "share of the cores that was busy"
-    return [
-        "CPU minutes of the tests, kernels included, by part:",
-        table(
-            ["command", "minutes", *parts, "cores busy"],
-            [
-                [name, each["minutes"], *(each["CPU minutes"].get(part, "") for part in parts)]
-                + [f"{each[busy]:.0%}"]
-                for name, each in tests.items()
-            ],
-        ),
-    ]
+    return table(
+        ["command", "minutes", *parts, "cores busy"],
+        [
+            [name, each["minutes"], *(each["CPU minutes"].get(part, "") for part in parts)]
+            + [f"{each[busy]:.0%}"]
+            for name, each in tests.items()
+        ],
+    )
 
 
 def runs() -> dict:

@@ -299,15 +299,7 @@ def _why_it_fails(error):
 def _cap(probe, natural, dose, positive):
     """What a pixel costs that is wrong with a logit of 50 (or with certainty), in nats. None where
     that has no meaning, or where 16 bits overflow."""
-    if (
-        not precise(natural)
-        or not dose.likelihood
-        or dose.likelihood.name
-        not in (
-            "Bernoulli, logits",
-            "Bernoulli, probabilities",
-        )
-    ):
+    if not precise(natural) or not dose.likelihood or dose.likelihood.name not in UNITS:
         return None
     target = dose.likelihood.target.round().clamp(0, 1).to(natural.output.dtype)
     rows = probe.image_of_rows(natural)

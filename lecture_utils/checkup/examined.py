@@ -16,7 +16,8 @@ class Examined(NamedTuple):
     paths: Any
     dose: Any
     draw: Any
-    own_sigma: bool  # draw and KL take the same sigma, but it is no known function
+    # Draw and KL take the same sigma, but it is no known function; None: it cannot be measured.
+    own_sigma: bool | None
     learned: Any
     evaluation: Any
     cap: float | None  # what a certain and wrong pixel costs where it should cost 50 nats
@@ -78,9 +79,10 @@ class Examined(NamedTuple):
     def targets(self) -> torch.Tensor:
         """What the error compares with, [N, pixels] float64: of all images, if it follows from
         x; else of those for which it was recovered. The error must be known."""
-        if self.scale is None:
+        scale = self.scale
+        if scale is None:
             return self.dose.likelihood.target.reshape(len(self.natural.mu), -1)
-        return self.scale.targets(self.x).flatten(1)
+        return scale.targets(self.x).flatten(1)
 
     @property
     def standard_prior(self) -> bool:

@@ -176,6 +176,13 @@ class Pair(NamedTuple):
     rebuild: Callable
 
 
+def kind_of(value) -> str:
+    """Return in words what a value is that should have been a number."""
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
 def one_tensor(value, what: str) -> torch.Tensor:
     """Return a value that must be a tensor. Raises CannotExamine, which says `what` it is."""
     if isinstance(value, torch.Tensor):

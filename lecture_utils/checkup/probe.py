@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from lecture_utils.checkup.ports import (
     CannotExamine,
     find_place,
+    kind_of,
     others,
     replaced,
     seed_all,
@@ -256,12 +257,7 @@ def _scaled(values, factor, differentiable):
 def _scalar(result):
     if isinstance(result, torch.Tensor) and result.dim() <= 1 and result.is_floating_point():
         return result if result.dim() == 0 else result.mean()
-    kind = (
-        f"a tensor of shape {list(result.shape)}"
-        if isinstance(result, torch.Tensor)
-        else f"a {type(result).__name__}"
-    )
     raise CannotExamine(
-        f"loss(x) returned {kind}: it must return the number that is minimised, as a tensor. "
-        'For example loss=lambda x: model.loss(x)["loss"].'
+        f"loss(x) returned {kind_of(result)}: it must return the number that is minimised, as a "
+        'tensor. For example loss=lambda x: model.loss(x)["loss"].'
     )

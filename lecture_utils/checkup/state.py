@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from lecture_utils.checkup import forms
-from lecture_utils.checkup.ports import CannotExamine
+from lecture_utils.checkup.ports import CannotExamine, kind_of
 from lecture_utils.checkup.probe import Probe, sharp
 from lecture_utils.checkup.rows import by_image, image_of_rows, neighbours
 
@@ -171,13 +171,9 @@ def _one_number(result) -> float:
     try:
         return float(result)
     except (TypeError, ValueError, RuntimeError):
-        kind = (
-            f"a tensor of shape {list(result.shape)}"
-            if isinstance(result, torch.Tensor)
-            else f"a {type(result).__name__}"
-        )
         raise CannotExamine(
-            f"evaluate(x) returned {kind}: it must return one number, the one that is reported."
+            f"evaluate(x) returned {kind_of(result)}: it must return one number, the one that is "
+            "reported."
         ) from None
 
 

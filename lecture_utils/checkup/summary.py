@@ -81,7 +81,7 @@ def unknown(e, natural) -> list[str]:
             f"what is learned: it takes {LEARNED_ON} images, a known likelihood that fits the "
             "pixels, a known reading, and an error that compares with x or x on another scale"
         )
-    if e.dose.likelihood and e.dose.likelihood.name.startswith("squared"):
+    if e.squared:
         lines.append(
             "whether a weight in a squared error is a variance or a beta: the two give the same "
             "loss up to a constant factor"

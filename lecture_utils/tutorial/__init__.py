@@ -122,16 +122,13 @@ def _calls(name, function):
     called, constants = _names_in(getattr(function, "__code__", None))
     known = getattr(function, "__globals__", {})
     others = [known.get(other) for other in called]
-    if any(_of_package(getattr(f, "__module__", "")) and _named(f, name) for f in others):
+    answers = [f for f in others if getattr(f, "__name__", "") == name]
+    if any(_of_package(getattr(f, "__module__", "")) for f in answers):
         return True
-    if any(f is take for f in others):
-        return name in constants
+    if name in constants and any(f is take for f in others):
+        return True
     modules = [f.__name__ for f in others if isinstance(f, ModuleType)]
     return name in called and any(_of_package(f"{m}.") for m in [*modules, *called])
-
-
-def _named(function, name):
-    return getattr(function, "__name__", "") == name
 
 
 def _names_in(code):
