@@ -5,6 +5,7 @@ because the weights that would make it nats are left out.
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 from lecture_utils.objectives import (
@@ -137,8 +138,7 @@ class Denoiser(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Return n draws z_0, [n, J], down the learned chain (`reverse_chain`)."""
-        *_, z0 = reverse_chain(self, n, generator, self.layers[0].weight.device)
-        return z0
+        return _last(reverse_chain(self, n, generator, self.layers[0].weight.device))
 
 
 class MixtureDenoiser:
@@ -200,7 +200,10 @@ class MixtureDenoiser:
     def log_density(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Return log q(z_t) in nats, float64 [B], for z_t [B, J] and times t, int64 [B] in 0 ...
         T."""
-        return torch.logsumexp(self._by_component(zt, t)[0], dim=1)
+        log_q = torch.empty(len(zt), dtype=torch.float64)
+        for rows in torch.arange(len(zt)).split(500):  # all at once need B * K * J numbers
+            log_q[rows] = torch.logsumexp(self._by_component(zt[rows], t[rows])[0], dim=1)
+        return log_q
 
     def score(self, zt: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Return the gradient of log q(z_t) with respect to z_t, float64 [B, J], at times t [B]."""
@@ -226,8 +229,7 @@ class MixtureDenoiser:
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Return n draws z_0, float32 [n, J] on the CPU, down the chain that it defines."""
-        *_, z0 = reverse_chain(self, n, generator, "cpu")
-        return z0
+        return _last(reverse_chain(self, n, generator, "cpu"))
 
 
 @torch.no_grad()
@@ -249,6 +251,12 @@ def reverse_chain(
             noise = torch.randn(z.shape, generator=generator, device=device)
             z = z + math.sqrt(schedule.beta[t].item()) * noise
         yield z
+
+
+def _last(chain):
+    """The end of a chain; what went before is not kept."""
+    (z0,) = deque(chain, maxlen=1)
+    return z0
 
 
 def simple_loss(
@@ -283,17 +291,17 @@ def diffusion_bound_terms(
     constants = torch.cat(
         [J / 2 * torch.log(2 * math.pi * beta[:1]), J / 2 * (ratio - 1 - ratio.log())]
     )
-    terms = []
+    terms = torch.empty(schedule.n_steps + 1, len(z0), dtype=z0.dtype, device=z0.device)
     for t, (weight, constant) in enumerate(
         zip(schedule.bound_weights(beta).tolist(), constants.tolist()), start=1
     ):
         times = torch.full((len(z0),), t, device=z0.device)
         epsilon = torch.randn(z0.shape, generator=generator, device=z0.device, dtype=z0.dtype)
         error = (epsilon - denoiser(schedule.noised(z0, times, epsilon), times)).square().sum(dim=1)
-        terms.append(weight * error + constant)
+        terms[t - 1] = weight * error + constant
     last = schedule.alpha_bar[-1].to(z0)
-    terms.append(gaussian_kl(last.sqrt() * z0, torch.log1p(-last).expand_as(z0)))
-    return torch.stack(terms)
+    terms[-1] = gaussian_kl(last.sqrt() * z0, torch.log1p(-last).expand_as(z0))
+    return terms
 
 
 @torch.no_grad()
@@ -308,7 +316,7 @@ def lost_by_the_chain(
     chain that is nearly perfect has nearly the same ratio on every path, so it varies far less. If
     z_0 is drawn from the mixture, the mean is the KL of the two joint densities: never negative.
     """
-    schedule, z = mixture.schedule, z0.cpu().double()
+    schedule, z = mixture.schedule, z0.cpu().double().clone()
     lost = mixture.log_density(z, torch.zeros(len(z), dtype=torch.int64))
     for t in range(1, schedule.n_steps + 1):
         beta = schedule.beta[t].item()
@@ -318,7 +326,7 @@ def lost_by_the_chain(
         back = schedule.reverse_mean(after, guess, t)
         # log N(z_t; forward, beta) - log N(z_{t-1}; back, beta): the variances are the same.
         lost += ((z - back).square() - (after - forward).square()).sum(dim=1) / (2 * beta)
-        z = after
+        z.copy_(after)  # small tensors kept between large ones would let the memory grow
     return lost - standard_normal_log_density(z)
 
 
