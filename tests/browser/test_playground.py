@@ -114,7 +114,11 @@ def inputs(script_page, test_set, drawings):
     return x
 
 
-@pytest.mark.parametrize("name", [*playground.SHIPPED, *playground.SHIPPED_OF_03, *OTHERS])
+MODELS = [*playground.SHIPPED, *playground.SHIPPED_OF_03, *OTHERS]
+FIRST_MODELS = ["VAE, 20 dimensions", "AE, 2 dimensions", "both terms", "tanh, two layers"]
+
+
+@pytest.mark.parametrize("name", named(MODELS, FIRST_MODELS))
 def test_the_nats_are_those_of_the_package(name, script_page, test_set, inputs):
     model, x = model_called(name), inputs
     sent = send(script_page, model, *test_set)
