@@ -15,7 +15,8 @@ import pytest
 from nbval.plugin import IPyNbCell
 
 TESTS = Path(__file__).parent / "tests"
-# So that none is left over at the end; 09 trains a model that 08 then finds in the cache.
+# By their time in `make test`, solutions included, so that none is left over at the end; 09 trains
+# a model that 08 then finds in the cache.
 LONGEST_FIRST = ("06", "09", "07", "03", "01", "08", "10", "02")
 MARKERS = (
     "slow: a unit test that `make check` leaves out and `make test` runs",
