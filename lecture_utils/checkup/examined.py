@@ -87,7 +87,12 @@ class Examined(NamedTuple):
     @property
     def standard_prior(self) -> bool:
         """Whether, as far as is known, the KL is one to N(0, I)."""
-        return bool(self.dose) and not self.dose.strange_kl and abs(self.dose.offset) <= 0.02
+        return bool(self.dose) and not self.dose.strange_kl and not self.prior_mean_moved
+
+    @property
+    def prior_mean_moved(self) -> bool:
+        """Whether the KL is smallest at another mu than 0. There must be a dose."""
+        return abs(self.dose.offset) > 0.02
 
     @property
     def prior_variance(self) -> float | None:

@@ -223,7 +223,7 @@ def kl_formula(e):
     d = e.dose
     if not d or d.silent[0] or d.silent[1]:
         return
-    if d.kl_mu and abs(d.offset) > 0.02:  # as in Examined.standard_prior
+    if d.kl_mu and e.prior_mean_moved:
         yield Finding(
             "prior-mean",
             "note",

@@ -200,12 +200,7 @@ def _constant_epsilon(d):
 def shape_of_epsilon(e):
     """An epsilon of the right variance that is not normal."""
     d = e.draw
-    usual = (
-        d
-        and not (d.none or d.repeated or d.shared)
-        and _follows_mu(d)
-        and abs(d.mean) < 0.02 + 6 * d.mean_error
-    )
+    usual = d and not (d.none or d.repeated or d.shared) and _follows_mu(d) and not _off_centre(d)
     if usual and d.reading and abs(d.kurtosis - 3) > 0.3 + 20 * d.scale_error:
         yield Finding(
             "epsilon-shape",

@@ -115,6 +115,7 @@ def inputs(script_page, test_set, drawings):
 
 
 MODELS = [*playground.SHIPPED, *playground.SHIPPED_OF_03, *OTHERS]
+# With noise and without, with SiLU, and with tanh in layers that none of the shipped has.
 FIRST_MODELS = ["VAE, 20 dimensions", "AE, 2 dimensions", "both terms", "tanh, two layers"]
 
 
