@@ -7,7 +7,7 @@ their scatter says what other images would have changed (`verdicts.effect`).
 import functools
 from dataclasses import dataclass
 
-from lecture_utils import data, frechet, models
+from lecture_utils import data, evaluation, frechet, models
 from lecture_utils.objectives import (
     bernoulli_log_likelihood,
     gaussian_kl,
@@ -212,10 +212,11 @@ def views_of(model, images: Images, seed: int) -> dict:
         inputs["expected"] = lambda x: expected_corruption(x, model.noise)
     views = {}
     for kind, prepared in inputs.items():
-        codes = [
-            torch.cat([model.code(prepared(part)) for part in x.split(1000)])  # for memory
-            for x in (images.train, images.test)
-        ]
+
+        def code(part, prepared=prepared):
+            return model.code(prepared(part))
+
+        codes = [evaluation.in_parts(code, x) for x in (images.train, images.test)]
         views[kind] = (codes, codes)
     if isinstance(model, models.VAE):
         generator = _seeded(1000 + seed)
@@ -227,8 +228,8 @@ def views_of(model, images: Images, seed: int) -> dict:
 
 
 def _encoded(model, x):
-    """mu and logvar [N, J] of images [N, D], in parts that need little memory."""
-    return [torch.cat(each) for each in zip(*(model.encode(part) for part in x.split(1000)))]
+    """mu and logvar [N, J] of images [N, D]."""
+    return evaluation.in_parts(lambda part: torch.stack(model.encode(part), dim=1), x).unbind(1)
 
 
 def expected_corruption(x: torch.Tensor, noise: float) -> torch.Tensor:
@@ -256,8 +257,11 @@ def reconstruction(model, images: Images, seed: int) -> dict[str, np.ndarray]:
     """-log p(x|z) in nats: at the code of the clean image, as trained, against noise; the KL; and
     the squared error at the code, in squared intensities."""
     x, generator = images.test, _seeded(3000 + seed)
-    parts = [_reconstructed(model, part, generator) for part in x.split(1000)]  # for memory
-    found = {name: tenths(torch.cat([part[name] for part in parts])) for name in parts[0]}
+    each = {}
+    for rows in torch.arange(len(x)).split(1000):  # parts and filled tensors: `in_parts` says why
+        for name, values in _reconstructed(model, x[rows], generator).items():
+            each.setdefault(name, torch.empty(len(x)))[rows] = values
+    found = {name: tenths(values) for name, values in each.items()}
     few = x[:N_PAIRS]
     for level in LEVELS:
         z = model.code(models.corrupt(few, level, _seeded(4000 + seed)))
@@ -312,7 +316,7 @@ def _decoded(model, z):
     """Pixel probabilities [N, 784] of codes [N, J]; PCA's are cut to [0, 1]."""
     if isinstance(model, PCA):
         return torch.tensor(model.inverse_transform(z.numpy())).float().clamp(0, 1)
-    return torch.sigmoid(model.decode(z))
+    return evaluation.in_parts(lambda part: torch.sigmoid(model.decode(part)), z)
 
 
 def _probe():

@@ -1,9 +1,9 @@
 """Numbers by which the models are judged: test log-likelihood, active units, codes.
 
-All walk over a data set in batches (`_batches`), on the model's device, with one seeded generator.
+All walk over a data set in parts (`in_parts`), on the model's device, with one seeded generator.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from lecture_utils import bounds
@@ -35,11 +35,11 @@ class MeanLossTerms(NamedTuple):
 @torch.no_grad()
 def mean_loss_terms(model, x: torch.Tensor, seed: int = 0) -> MeanLossTerms:
     """Return both terms of the loss averaged over x [N, D]; one z per image, fixed by `seed`."""
-    parts = [
-        torch.stack(model.loss_terms(batch, generator), dim=1).cpu()
-        for batch, generator in _batches(model, x, seed)
-    ]
-    return MeanLossTerms(*torch.cat(parts).double().mean(dim=0).tolist())
+    device, generator = _on_device(model, seed)
+    terms = in_parts(
+        lambda part: torch.stack(model.loss_terms(part.to(device), generator), dim=1).cpu(), x
+    )
+    return MeanLossTerms(*terms.double().mean(dim=0).tolist())
 
 
 @torch.no_grad()
@@ -48,11 +48,10 @@ def mean_elbo(model, x: torch.Tensor, n_samples: int = 1, seed: int = 0) -> Esti
 
     Raises TypeError for a model without q(z|x).
     """
-    parts = [
-        bounds.elbo(model, batch, n_samples, generator).cpu()
-        for batch, generator in _batches(model, x, seed)
-    ]
-    return mean_and_error(torch.cat(parts))
+    device, generator = _on_device(model, seed)
+    return mean_and_error(
+        in_parts(lambda part: bounds.elbo(model, part.to(device), n_samples, generator).cpu(), x)
+    )
 
 
 @torch.no_grad()
@@ -62,11 +61,12 @@ def mean_log_likelihood(model, x: torch.Tensor, n_samples: int = 100, seed: int 
     It is a lower bound in expectation; Burda et al. (2015) use n_samples = 5000. The standard error
     is over images. Raises TypeError for a model without q(z|x).
     """
-    parts = [
-        bounds.importance_weighted_bound(model, batch, n_samples, generator).cpu()
-        for batch, generator in _batches(model, x, seed, size=100)
-    ]
-    return mean_and_error(torch.cat(parts))
+    device, generator = _on_device(model, seed)
+
+    def bound(part):
+        return bounds.importance_weighted_bound(model, part.to(device), n_samples, generator).cpu()
+
+    return mean_and_error(in_parts(bound, x, size=100))
 
 
 @torch.no_grad()
@@ -80,7 +80,8 @@ def active_units(model, x: torch.Tensor, threshold: float = 0.01) -> torch.Tenso
 def codes_of(model, x: torch.Tensor) -> torch.Tensor:
     """Return the code of each image, [N, D] -> [N, J] on the CPU: z, in the VAE the mean of
     q(z|x)."""
-    return torch.cat([model.code(batch).cpu() for batch, _ in _batches(model, x, seed=0)])
+    device, _ = _on_device(model, seed=0)
+    return in_parts(lambda part: model.code(part.to(device)).cpu(), x)
 
 
 @torch.no_grad()
@@ -91,18 +92,31 @@ def posterior_samples(model, x: torch.Tensor, seed: int = 0) -> torch.Tensor:
     another seed: with this one it is the same epsilon, number for number.
     Raises TypeError for a model without q(z|x).
     """
-    parts = [
-        reparameterize(*bounds.posterior(model, batch), generator).cpu()
-        for batch, generator in _batches(model, x, seed)
-    ]
-    return torch.cat(parts)
+    device, generator = _on_device(model, seed)
+
+    def draw(part):
+        return reparameterize(*bounds.posterior(model, part.to(device)), generator).cpu()
+
+    return in_parts(draw, x)
 
 
-def _batches(
-    model, x: torch.Tensor, seed: int, size: int = 1000
-) -> Iterator[tuple[torch.Tensor, torch.Generator]]:
-    """Yield x [N, D] in batches on the model's device, each with the one generator of all."""
+def in_parts(
+    function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, size: int = 1000
+) -> torch.Tensor:
+    """Return function(x), x [N, ...] -> [N, ...], computed for `size` rows at a time.
+
+    That spares memory, if the results are written into a tensor that is there before: a list of
+    them would lie between the large blocks of the parts, which then are not used again.
+    """
+    first = function(x[:size])
+    found = first.new_empty(len(x), *first.shape[1:])
+    found[:size] = first
+    for start in range(size, len(x), size):
+        found[start : start + size] = function(x[start : start + size])
+    return found
+
+
+def _on_device(model, seed):
+    """The model's device, and the one generator there for all that is drawn."""
     device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
-    for batch in x.split(size):
-        yield batch.to(device), generator
+    return device, torch.Generator(device).manual_seed(seed)

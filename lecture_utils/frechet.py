@@ -3,14 +3,12 @@ features, and two measures that need no network: grey where strokes should be bl
 
 import functools
 
-from lecture_utils import data, pretrained
+from lecture_utils import data, evaluation, pretrained
 
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import nn
-
-CHUNK = 1000  # images looked at in one piece
 
 
 def digit_features(images: torch.Tensor) -> torch.Tensor:
@@ -31,8 +29,8 @@ def digit_features(images: torch.Tensor) -> torch.Tensor:
         )
     body = digit_classifier()[:-1]
     with torch.no_grad():
-        parts = [body(data.to_grey(part.cpu())) for part in images.split(CHUNK)]
-    return torch.cat(parts)
+        # small parts: within the convolutions an image takes several times its memory
+        return evaluation.in_parts(lambda part: body(data.to_grey(part.cpu())), images, 250)
 
 
 @functools.cache

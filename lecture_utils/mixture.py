@@ -137,8 +137,7 @@ def nat_baselines(mnist: MNIST) -> dict[str, evaluation.Estimate]:
     }
     x = binary_test_set(mnist)  # after the fits, and looked at in parts: both spare memory
     of_each = {
-        label: torch.cat([model.log_likelihood(part) for part in x.split(1000)])
-        for label, model in models.items()
+        label: evaluation.in_parts(model.log_likelihood, x) for label, model in models.items()
     }
     return {label: evaluation.mean_and_error(values) for label, values in of_each.items()}
 

@@ -176,10 +176,20 @@ def test_a_model_without_a_posterior_has_codes_and_loss_terms_but_no_samples_and
 @pytest.mark.parametrize("n", [1, 999, 1000, 1001, 2345])
 def test_all_images_come_by_once_and_in_order(n):
     x = torch.arange(n * D).reshape(n, D).float()
-    parts = [batch for batch, _ in evaluation._batches(small(), x, seed=0)]
+    parts = []
+
+    def doubled(part):
+        parts.append(part)
+        return 2 * part
+
+    assert torch.equal(evaluation.in_parts(doubled, x), 2 * x)
     assert torch.equal(torch.cat(parts), x) and len(parts) == math.ceil(n / 1000)
-    drawn = [float(torch.rand((), generator=g)) for _, g in evaluation._batches(small(), x, seed=0)]
-    assert len(set(drawn)) == len(drawn)  # one generator of all: no batch draws what another drew
+
+
+def test_the_parts_of_one_set_of_images_draw_different_noise():
+    model, x = small(), binary(1).expand(3000, -1)  # one image, looked at in three parts
+    z = evaluation.posterior_samples(model, x, seed=0)
+    assert len(z.unique(dim=0)) == 3000
 
 
 def test_one_seed_draws_the_samples_that_the_generator_gives():
