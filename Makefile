@@ -59,8 +59,9 @@ $(LOWEST)/installed: pyproject.toml tools/lowest_versions.py
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/start.ipynb --ip=127.0.0.1 $(AS_ROOT)
 
-# Two workers; the tests of a file, and the cells of a notebook, stay together on one of them.
-PYTEST = -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+# Three workers, so that two cores are busy while one of them waits for a browser or a server; the
+# tests of a file, and the cells of a notebook, stay together on one of them.
+PYTEST = -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .

@@ -1,6 +1,6 @@
 """What every test run needs: a model cache of its own, an order, the exercises' solutions.
 
-Under pytest-xdist (`-n 2 --dist loadscope`) a file's tests stay together on one worker, as the
+Under pytest-xdist (`-n 3 --dist loadscope`) a file's tests stay together on one worker, as the
 cells of a notebook must. No test waits for a test of another worker.
 """
 

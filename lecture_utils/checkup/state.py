@@ -219,7 +219,7 @@ def _own_elbo(probe, x, likelihood, reading):
     first, second = torch.cat(values, 1)
     return (
         ((first + second) / 2).mean().item(),
-        ((first - second).std() / len(first) ** 0.5).item(),
+        ((first - second).std() / (2 * len(first) ** 0.5)).item(),
     )
 
 

@@ -5,7 +5,7 @@ import warnings
 from types import SimpleNamespace
 
 from lecture_utils import bounds, checkup, clinic, data, models, training
-from lecture_utils.checkup import forms, rows, rules_model
+from lecture_utils.checkup import forms, rows, rules_model, state
 from lecture_utils.checkup.paths import Paths
 from lecture_utils.checkup.probe import Probe
 
@@ -542,6 +542,19 @@ def test_several_codes_an_image(layout, n_samples, n_images, binary):
     assert evaluation.elbo == pytest.approx(evaluation.value, rel=1e-4)
     # As many epsilons as images, samples and units, each of variance 1.
     assert evaluation.noise == pytest.approx(1, abs=4 / (2 * n_images * n_samples * 5) ** 0.5)
+
+
+def test_the_error_of_the_measured_elbo_is_the_scatter_of_its_draws(binary):
+    model, _ = plain()
+    probe = Probe(model, plain_loss(model), binary[:200], "encode", "decode", None)
+    torch.manual_seed(0)
+    measured = [
+        state._own_elbo(probe, binary[:200], "Bernoulli, logits", "log-variance")
+        for _ in range(100)
+    ]
+    elbos, errors = map(torch.tensor, zip(*measured))
+    # a standard deviation over n draws has the relative error 1 / sqrt(2 n)
+    assert errors.mean().item() == pytest.approx(elbos.std().item(), rel=4 / 200**0.5)
 
 
 @pytest.mark.slow
