@@ -227,8 +227,9 @@ def _require_rows(natural):
     if len(mu) < 2 or len(second) < 2 or mu[0] != second[0]:
         raise CannotExamine(
             f"encode returned mu of shape {list(mu)} and a second number of shape {list(second)}: "
-            "each must have a row for each image. A spread that is one for all images can be "
-            "returned as logvar.expand_as(mu)."
+            "each must have a row for each image, [B, J] (codes of one number: [B, 1], by "
+            "mu.unsqueeze(1)). A spread that is one for all images can be returned as "
+            "logvar.expand_as(mu)."
         )
 
 

@@ -142,6 +142,7 @@ class Evaluation(NamedTuple):
     sorted: tuple[
         float, float
     ]  # its values on the images in ascending and descending order of their loss, no noise
+    own_images: bool  # it encodes the same images whatever x it is given
     batches: list  # the sizes of the batches it made
     elbo: float | None  # our own ELBO of the same inputs, nats
     elbo_error: float
@@ -161,9 +162,11 @@ def measure_evaluation(
     if likelihood.startswith("Bernoulli") and reading and trace.batches:
         elbo, error = _own_elbo(probe, torch.cat(trace.batches), likelihood, reading)
     sizes = [len(batch) for batch in trace.batches]
-    ordered = _in_two_orders(probe, evaluate, trace, reading) if sizes else (0.0, 0.0)
+    ordered, own = (0.0, 0.0), False
+    if sizes:
+        ordered, own = _in_two_orders(probe, evaluate, trace, reading)
     value = _one_number(trace.loss)
-    return Evaluation(value, noise, seen, ordered, sizes, elbo, error or 0.0)
+    return Evaluation(value, noise, seen, ordered, own, sizes, elbo, error or 0.0)
 
 
 def _one_number(result) -> float:
@@ -239,6 +242,7 @@ def _per_image(likelihood, output, x, rows):
 
 def _in_two_orders(probe, evaluate, trace, reading):
     """The value on the images by ink, upwards and downwards: a short last batch is then unusual.
+    And whether both times the same images were encoded, in the same order: then not those given.
 
     The noise is taken away, and the images with much ink get a mean code that costs much KL, so
     that images differ also where nothing has been learned.
@@ -262,10 +266,14 @@ def _in_two_orders(probe, evaluate, trace, reading):
         cost = cost.reshape(-1, *[1] * (mu.dim() - 1)).to(mu.dtype)
         return cost.expand_as(mu).clone(), torch.full_like(second, quiet)
 
-    def value(rows):
-        return _one_number(probe.run(x[rows], function=evaluate, shift=still, seed=0).loss)
-
-    return value(order), value(order.flip(0))
+    up, down = (
+        probe.run(x[rows], function=evaluate, shift=still, seed=0)
+        for rows in (order, order.flip(0))
+    )
+    own = [len(part) for part in up.batches] == [len(part) for part in down.batches] and all(
+        torch.equal(one, other) for one, other in zip(up.batches, down.batches)
+    )
+    return (_one_number(up.loss), _one_number(down.loss)), own
 
 
 @contextlib.contextmanager

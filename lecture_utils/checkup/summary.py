@@ -88,6 +88,11 @@ def unknown(e, natural) -> list[str]:
         )
     if e.evaluation is None:
         lines.append("what the evaluation does: give evaluate=")
+    elif e.evaluation.own_images:
+        lines.append(
+            "whether the reported number leaves images out, or depends on their order: the "
+            "evaluation encodes images of its own, not the x that it is given"
+        )
     elif sum(e.evaluation.batches) > len(e.x):
         lines.append(
             f"whether the reported number is the ELBO: the evaluation encodes "

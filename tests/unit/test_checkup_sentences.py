@@ -872,6 +872,7 @@ def sum_over_images(sums, parts):
             [],
             "the evaluation encodes 1000 images, and x has 200",
         ),
+        (lambda loss, x: -loss(X[:64]), [], "the evaluation encodes images of its own"),
     ],
 )
 def test_how_a_report_joins_its_batches(report, names, said):
