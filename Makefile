@@ -9,7 +9,7 @@ LOWEST_PYTHON := $(shell command -v python3.11 || echo $(PYTHON))
 # JupyterLab refuses to run as root unless told to; containers are often root.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab check test test-browser test-answers test-class test-mutants test-processors test-lowest notebooks cache bench bench-ablation bench-published study book tutorial clean
+.PHONY: help lab check test test-browser test-answers test-solutions test-class test-mutants test-processors test-lowest notebooks cache bench bench-ablation bench-published study book tutorial clean
 
 help:  ## list the targets
 	@echo "make lab              install what is needed and open the series in JupyterLab"
@@ -17,6 +17,7 @@ help:  ## list the targets
 	@echo "make test             make check, then every notebook and a case of most longer tests"
 	@echo "make test-browser     visit every notebook and every page in a browser"
 	@echo "make test-answers     every wrong, unusual and hostile answer to Tutorial 7"
+	@echo "make test-solutions   every notebook with all solutions of its exercises, trainings included"
 	@echo "make test-class       a class on a JupyterHub, with real accounts and hostile students (root)"
 	@echo "make test-mutants     injure formulas and a plain VAE one place at a time: it must be noticed"
 	@echo "make test-processors  notebooks and unit tests as on other machines, one thread and four: an hour"
@@ -59,9 +60,8 @@ $(LOWEST)/installed: pyproject.toml tools/lowest_versions.py
 lab: $(VENV)/installed
 	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/start.ipynb --ip=127.0.0.1 $(AS_ROOT)
 
-# Three workers, so that two cores are busy while one of them waits for a browser or a server; the
-# tests of a file, and the cells of a notebook, stay together on one of them.
-PYTEST = -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+# Two workers; the tests of a file, and the cells of a notebook, stay together on one of them.
+PYTEST = -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 check: $(VENV)/installed-test
 	$(BIN)/python -m ruff check .
@@ -77,6 +77,9 @@ test-browser: $(VENV)/installed-test
 
 test-answers: $(VENV)/installed-test
 	$(BIN)/python $(PYTEST) -m '' tests/tutorial
+
+test-solutions: $(VENV)/installed-test
+	$(BIN)/python $(PYTEST) --nbval -m '' notebooks
 
 # Accounts are made on a copy of this machine that vanishes: deploy/README.md. Elsewhere it says why not.
 test-class: $(VENV)/installed-test

@@ -1,11 +1,12 @@
 """What every test run needs: a model cache of its own, an order, the exercises' solutions.
 
-Under pytest-xdist (`-n 3 --dist loadscope`) a file's tests stay together on one worker, as the
+Under pytest-xdist (`-n 2 --dist loadscope`) a file's tests stay together on one worker, as the
 cells of a notebook must. No test waits for a test of another worker.
 """
 
 import collections
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ TESTS = Path(__file__).parent / "tests"
 # By their time in `make test`, solutions included, so that none is left over at the end; 09 trains
 # a model that 08 then finds in the cache.
 LONGEST_FIRST = ("06", "09", "07", "03", "01", "08", "10", "02")
+# A solution that trains one more model: `make test-solutions` runs it, `make test` the others.
+TRAINS = re.compile(r"\b(train|trained|training\.fit|fit_classifier|fit_gan)\(")
 MARKERS = (
     "slow: a unit test that `make check` leaves out and `make test` runs",
     "matrix: a case of a long matrix, run by a make target of its own",
@@ -126,17 +129,16 @@ def add_solutions(items):
         is_last = position + 1 == len(items) or items[position + 1].parent is not item.parent
         if isinstance(item, IPyNbCell) and is_last:
             for number, source in reversed(list(enumerate(solutions(item.parent.nb), start=1))):
-                cell = nbformat.v4.new_code_cell(source)
-                items.insert(
-                    position + 1,
-                    IPyNbCell.from_parent(
-                        item.parent,
-                        name=f"Solution {number}",
-                        cell_num=1000 + number,
-                        cell=cell,
-                        options=collections.defaultdict(bool),
-                    ),
+                solution = IPyNbCell.from_parent(
+                    item.parent,
+                    name=f"Solution {number}",
+                    cell_num=1000 + number,
+                    cell=nbformat.v4.new_code_cell(source),
+                    options=collections.defaultdict(bool),
                 )
+                if TRAINS.search(source):
+                    solution.add_marker("matrix")
+                items.insert(position + 1, solution)
 
 
 # ------------------------------------------------------------------------------------ fixtures

@@ -83,7 +83,7 @@ def notebooks():
 
 def tests():
     """What the two commands of `make test` cost, by part, and how long they take."""
-    common = ["-m", "pytest", "-q", "-n", "3", "--dist", "loadscope", "--no-loadscope-reorder"]
+    common = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
     common += ["-p", "tests.costs"]
     parts = [["-m", "quick", "tests/unit"], ["--nbval", "-m", "not quick and not matrix"]]
     measured = {}

@@ -51,7 +51,7 @@ for pool in threadpool_info():
     print(pool["internal_api"], pool["version"], pool.get("architecture", ""), pool["num_threads"])
 """
 TESTS = [
-    *("-m", "pytest", "-q", "-n", "3", "--dist", "loadscope", "--no-loadscope-reorder", "--nbval"),
+    *("-m", "pytest", "-q", "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "--nbval"),
     *("-m", ""),  # with the cases that `make test` leaves out
     *("tests/unit", "notebooks"),
 ]
