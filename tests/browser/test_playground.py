@@ -752,8 +752,10 @@ def lab_with_playground(browser, server):
 
 @pytest.fixture
 def lab_page(lab_with_playground):
-    """The same page with this notebook in front, whatever a test before has opened over it."""
+    """The same page with this notebook in front, whatever a test before has opened over it or made
+    the console say."""
     lab_with_playground.notebook.show()
+    lab_with_playground.notebook.console.clear()
     return lab_with_playground
 
 
@@ -827,10 +829,11 @@ def test_in_jupyterlab_an_untrusted_notebook_runs_nothing_of_it(lab_page, server
     for view in views:  # the same, as if it came from elsewhere: no kernel knows it
         view["data"]["application/vnd.jupyter.widget-view+json"]["model_id"] = "0" * 32
     nbformat.write(notebook, server.folder / "from_elsewhere.ipynb")
-    lab.Notebook(lab_page, "from_elsewhere.ipynb")
+    elsewhere = lab.Notebook(lab_page, "from_elsewhere.ipynb")
     lab_page.wait_for_timeout(1500)
     shown = lab_page.evaluate(
         "lecture.panel().node.querySelectorAll('.vae-playground-shell').length"
     )
+    elsewhere.close()  # the tests after this one, whichever they are, find one notebook again
     assert shown == 0
     assert "widgets" not in notebook.metadata  # no state, hence no program, is saved
