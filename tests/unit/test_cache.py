@@ -342,6 +342,7 @@ def test_what_changes_nothing_is_not_trained_anew(images, cache, fits):
 
 
 def test_the_precision_counts(images, cache, fits, monkeypatch):
+    monkeypatch.delenv("LECTURE_PRECISION", raising=False)
     for fast in (True, False):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda fast=fast: fast)
         trained(images)
