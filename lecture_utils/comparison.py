@@ -212,11 +212,7 @@ def views_of(model, images: Images, seed: int) -> dict:
         inputs["expected"] = lambda x: expected_corruption(x, model.noise)
     views = {}
     for kind, prepared in inputs.items():
-
-        def code(part, prepared=prepared):
-            return model.code(prepared(part))
-
-        codes = [evaluation.in_parts(code, x) for x in (images.train, images.test)]
+        codes = [_codes(model, prepared, x) for x in (images.train, images.test)]
         views[kind] = (codes, codes)
     if isinstance(model, models.VAE):
         generator = _seeded(1000 + seed)
@@ -225,6 +221,11 @@ def views_of(model, images: Images, seed: int) -> dict:
         ]
         views["clean"] = (views["clean"][0], draws)
     return views
+
+
+def _codes(model, prepared, x):
+    """The codes [N, J] of prepared(x) for images x [N, D]."""
+    return evaluation.in_parts(lambda part: model.code(prepared(part)), x)
 
 
 def _encoded(model, x):

@@ -1,6 +1,6 @@
 """Numbers by which the models are judged: test log-likelihood, active units, codes.
 
-All walk over a data set in parts (`in_parts`), on the model's device, with one seeded generator.
+All walk over a data set in parts (`_of_model`), on the model's device, with one seeded generator.
 """
 
 from collections.abc import Callable
@@ -35,9 +35,11 @@ class MeanLossTerms(NamedTuple):
 @torch.no_grad()
 def mean_loss_terms(model, x: torch.Tensor, seed: int = 0) -> MeanLossTerms:
     """Return both terms of the loss averaged over x [N, D]; one z per image, fixed by `seed`."""
-    device, generator = _on_device(model, seed)
-    terms = in_parts(
-        lambda part: torch.stack(model.loss_terms(part.to(device), generator), dim=1).cpu(), x
+    terms = _of_model(
+        lambda part, generator: torch.stack(model.loss_terms(part, generator), dim=1),
+        model,
+        x,
+        seed,
     )
     return MeanLossTerms(*terms.double().mean(dim=0).tolist())
 
@@ -48,10 +50,11 @@ def mean_elbo(model, x: torch.Tensor, n_samples: int = 1, seed: int = 0) -> Esti
 
     Raises TypeError for a model without q(z|x).
     """
-    device, generator = _on_device(model, seed)
-    return mean_and_error(
-        in_parts(lambda part: bounds.elbo(model, part.to(device), n_samples, generator).cpu(), x)
-    )
+
+    def elbo(part, generator):
+        return bounds.elbo(model, part, n_samples, generator)
+
+    return mean_and_error(_of_model(elbo, model, x, seed))
 
 
 @torch.no_grad()
@@ -61,12 +64,11 @@ def mean_log_likelihood(model, x: torch.Tensor, n_samples: int = 100, seed: int 
     It is a lower bound in expectation; Burda et al. (2015) use n_samples = 5000. The standard error
     is over images. Raises TypeError for a model without q(z|x).
     """
-    device, generator = _on_device(model, seed)
 
-    def bound(part):
-        return bounds.importance_weighted_bound(model, part.to(device), n_samples, generator).cpu()
+    def bound(part, generator):
+        return bounds.importance_weighted_bound(model, part, n_samples, generator)
 
-    return mean_and_error(in_parts(bound, x, size=100))
+    return mean_and_error(_of_model(bound, model, x, seed, size=100))
 
 
 @torch.no_grad()
@@ -80,8 +82,7 @@ def active_units(model, x: torch.Tensor, threshold: float = 0.01) -> torch.Tenso
 def codes_of(model, x: torch.Tensor) -> torch.Tensor:
     """Return the code of each image, [N, D] -> [N, J] on the CPU: z, in the VAE the mean of
     q(z|x)."""
-    device, _ = _on_device(model, seed=0)
-    return in_parts(lambda part: model.code(part.to(device)).cpu(), x)
+    return _of_model(lambda part, generator: model.code(part), model, x, seed=0)
 
 
 @torch.no_grad()
@@ -92,12 +93,11 @@ def posterior_samples(model, x: torch.Tensor, seed: int = 0) -> torch.Tensor:
     another seed: with this one it is the same epsilon, number for number.
     Raises TypeError for a model without q(z|x).
     """
-    device, generator = _on_device(model, seed)
 
-    def draw(part):
-        return reparameterize(*bounds.posterior(model, part.to(device)), generator).cpu()
+    def draw(part, generator):
+        return reparameterize(*bounds.posterior(model, part), generator)
 
-    return in_parts(draw, x)
+    return _of_model(draw, model, x, seed)
 
 
 def in_parts(
@@ -116,7 +116,9 @@ def in_parts(
     return found
 
 
-def _on_device(model, seed):
-    """The model's device, and the one generator there for all that is drawn."""
+def _of_model(function, model, x, seed, size=1000):
+    """function(part, generator) for x [N, D] in parts on the model's device, [N, ...] on the CPU;
+    all parts share one generator."""
     device = next(model.parameters()).device
-    return device, torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
+    return in_parts(lambda part: function(part.to(device), generator).cpu(), x, size)

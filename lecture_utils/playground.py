@@ -12,8 +12,8 @@ import json
 import re
 from pathlib import Path
 
+from lecture_utils import evaluation, pretrained
 from lecture_utils import models as model_classes
-from lecture_utils import pretrained
 from lecture_utils.bounds import importance_weighted_bound
 
 import anywidget
@@ -204,11 +204,8 @@ def take_from(images: torch.Tensor, labels: torch.Tensor) -> list[list[str]]:
 def log_likelihoods(model: nn.Module, x: torch.Tensor) -> list[float]:
     """Return a VAE's importance-weighted log p(x) in nats, 300 draws of z each, for x [N, 784]."""
     generator = torch.Generator().manual_seed(0)
-    return torch.cat(
-        [
-            importance_weighted_bound(model, batch, SURPRISE_SAMPLES, generator=generator)
-            for batch in x.split(100)
-        ]
+    return evaluation.in_parts(
+        lambda part: importance_weighted_bound(model, part, SURPRISE_SAMPLES, generator), x, 100
     ).tolist()
 
 

@@ -162,11 +162,9 @@ def measure_evaluation(
     if likelihood.startswith("Bernoulli") and reading and trace.batches:
         elbo, error = _own_elbo(probe, torch.cat(trace.batches), likelihood, reading)
     sizes = [len(batch) for batch in trace.batches]
-    ordered, own = (0.0, 0.0), False
-    if sizes:
-        ordered, own = _in_two_orders(probe, evaluate, trace, reading)
+    ordered = _in_two_orders(probe, evaluate, trace, reading) if sizes else ((0.0, 0.0), False)
     value = _one_number(trace.loss)
-    return Evaluation(value, noise, seen, ordered, own, sizes, elbo, error or 0.0)
+    return Evaluation(value, noise, seen, *ordered, sizes, elbo, error or 0.0)
 
 
 def _one_number(result) -> float:
@@ -270,9 +268,8 @@ def _in_two_orders(probe, evaluate, trace, reading):
         probe.run(x[rows], function=evaluate, shift=still, seed=0)
         for rows in (order, order.flip(0))
     )
-    own = [len(part) for part in up.batches] == [len(part) for part in down.batches] and all(
-        torch.equal(one, other) for one, other in zip(up.batches, down.batches)
-    )
+    same_number = len(up.batches) == len(down.batches)
+    own = same_number and all(map(torch.equal, up.batches, down.batches))
     return (_one_number(up.loss), _one_number(down.loss)), own
 
 
