@@ -122,6 +122,7 @@ def _address(process, runtime, log):
 
 # --- A page of JupyterLab, and a notebook opened in it ---
 
+IN_FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # of the open notebooks, the one that is seen
 JAVASCRIPT = Path(__file__).with_name("lab.js").read_text(encoding="utf-8")
 
 
@@ -151,12 +152,11 @@ def jupyterlab_page(browser, server: Server):
         page.close()
 
 
-def write_notebook(path: Path, sources: list[str]):
-    """Write a notebook of these code cells, with a kernel: else JupyterLab asks for one."""
+def notebook_of(sources: list[str]):
+    """A notebook of these code cells, with a kernel: else JupyterLab asks for one."""
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(book, path)
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
 class Notebook:
@@ -257,7 +257,8 @@ class Notebook:
         had before.
         """
         before = self.page.evaluate(f"lecture.cells()[{number}].executionCount")
-        self.page.locator(".jp-CodeCell").nth(number).locator(".jp-InputPrompt").first.click()
+        cell = self.page.locator(f"{IN_FRONT} .jp-CodeCell").nth(number)
+        cell.locator(".jp-InputPrompt").first.click()
         self.press("run")
         return before
 
@@ -272,7 +273,8 @@ class Notebook:
     def press(self, button: str):
         """Press a button of the notebook's toolbar: "run", "interrupt"."""
         self.page.locator(
-            f".jp-NotebookPanel-toolbar [data-jp-item-name={button}] .jp-ToolbarButtonComponent"
+            f"{IN_FRONT} .jp-NotebookPanel-toolbar [data-jp-item-name={button}] "
+            ".jp-ToolbarButtonComponent"
         ).click()
 
     def close(self):

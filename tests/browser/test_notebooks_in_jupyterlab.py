@@ -16,23 +16,48 @@ SERIES = [path.name for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")
 TUTORIAL, RELEASE = (
     f"tutorial_7/{kind}/tutorial_7/tutorial_7.ipynb" for kind in ("source", "release")
 )
-# Notebook 06, and the same training in a notebook of six cells, written by `reading`.
-TRAINING, SMALL = "06_training_on_mnist.ipynb", "training_test.ipynb"
+# Notebook 06, and a small notebook that holds every feature, of cells that take no time.
+TRAINING, SMALL = "06_training_on_mnist.ipynb", "small_test.ipynb"
+PROSE = "04_reparameterization.ipynb"  # the formulas of SMALL, and a figure
 TRAINING_CELL = "training.fit(model, mnist.train_images"
 SMALL_CELLS = [
-    """from lecture_utils import data, models, training
+    """from lecture_utils import data, models, plotting, training
+from lecture_utils.explorers.plane import beta_explorer
+from matplotlib import pyplot as plt
 mnist = data.load_mnist()
+images = data.binary_test_set(mnist)
 model = models.VAE()""",
     f"history = {TRAINING_CELL}, epochs=2)",
     "history.loss",
     "model.training",
-    "model.encode(data.binary_test_set(mnist)[:1])[0].shape",
+    "model.encode(images[:1])[0].shape",
     "1",
+    """figure, axis = plt.subplots()
+axis.plot(history.loss)
+plotting.show(figure, alt="The loss after each epoch.")""",
+    """nine = model.reconstruct(images[:9])
+plotting.show(plotting.digit_grid(nine, columns=3), alt="Nine digits.")""",
+    """untrained = {"0": models.VAE(latent_dim=2), "1": models.VAE(latent_dim=2, seed=1)}
+beta_explorer(untrained, images, mnist.test_labels)""",
 ]
+FIGURE, ANSWER = 6, 7  # in SMALL_CELLS: shown at once, and folded until its cell is run
 # The notebooks of which `make test` visits each; `make test-browser` visits all. Together they have
-# every feature: training with a progress bar and a stop button, explorer, answers. The playground's
-# own tests run it in JupyterLab.
-REPRESENTATIVE = (SMALL, "04_reparameterization.ipynb", RELEASE)
+# every feature: training with a progress bar and a stop button, explorer, answer, formulas. The
+# playground's own tests run it in JupyterLab.
+REPRESENTATIVE = (SMALL, RELEASE)
+
+
+def small_notebook():
+    """SMALL, as it would be committed: with its two figures, the answer folded."""
+    prose = nbformat.read(ROOT / "notebooks" / PROSE, as_version=4).cells
+    outputs = [output for cell in prose for output in cell.get("outputs", [])]
+    picture = next(output for output in outputs if "image/png" in output.get("data", {}))
+    book = lab.notebook_of(SMALL_CELLS)
+    for number in (FIGURE, ANSWER):
+        book.cells[number].outputs = [picture]
+    book.cells[ANSWER].metadata = {"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}
+    book.cells += [cell for cell in prose if cell.cell_type == "markdown"]
+    return book
 
 
 def visits(names):
@@ -44,7 +69,7 @@ def visits(names):
     return pytest.mark.parametrize("name", parameters)
 
 
-EVERY = visits([*SERIES, TUTORIAL])
+EVERY = visits([*SERIES, TUTORIAL, SMALL])
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +86,7 @@ def reading(readings, browser, server, name):
     if name not in readings:
         stop_at = TRAINING_CELL if name in (TRAINING, SMALL) else None
         if name == SMALL:
-            lab.write_notebook(server.folder / name, SMALL_CELLS)
+            nbformat.write(small_notebook(), server.folder / name)
         try:
             with lab.jupyterlab_page(browser, server) as page:
                 readings[name] = lab.read(page, name, run=name != RELEASE, stop_at=stop_at)
@@ -73,11 +98,9 @@ def reading(readings, browser, server, name):
 
 
 def cells(name):
-    return [
-        cell
-        for cell in nbformat.read(ROOT / "notebooks" / name, as_version=4).cells
-        if cell.cell_type == "code"
-    ]
+    committed = ROOT / "notebooks" / name
+    book = small_notebook() if name == SMALL else nbformat.read(committed, as_version=4)
+    return [cell for cell in book.cells if cell.cell_type == "code"]
 
 
 def figures(name, with_folded=True):
@@ -138,7 +161,7 @@ def test_the_browser_console_shows_no_error(name, reading):
     assert reading.console == []
 
 
-@visits([name for name in SERIES if n_explorers(name)])
+@visits([name for name in (*SERIES, SMALL) if n_explorers(name)])
 def test_every_slider_is_reached_by_tab_and_an_arrow_key_changes_the_picture(name, reading):
     assert len(reading.explorers) == n_explorers(name)
     for moves in reading.explorers:

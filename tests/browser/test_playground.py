@@ -742,7 +742,7 @@ widget""",
 @pytest.fixture(scope="module")
 def lab_with_playground(browser, server):
     """JupyterLab with the playground's notebook run."""
-    lab.write_notebook(server.folder / NAME, CELLS)
+    nbformat.write(lab.notebook_of(CELLS), server.folder / NAME)
     with lab.jupyterlab_page(browser, server) as page:
         page.notebook = lab.Notebook(page, NAME)
         page.notebook.run_all(120)
