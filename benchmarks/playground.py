@@ -8,8 +8,9 @@ as the notebook does. Both write lecture_utils/weights/playground_*.safetensors 
 playground.json, their record: epochs, losses, distance to the model with 32 bits, and log p(x) of
 500 test images, all in nats.
 
-beta: the explorer of notebook 03 needs seven models. Trains them as the notebook does, and writes
-a picture of each, book/pictures/beta_*.webp, with the words to them, beta.json.
+beta: notebook 03's explorer has seven models on its web page, two more than the notebook trains.
+Trains them in the notebook's way, and writes a picture of each, book/pictures/beta_*.webp, with
+the words to them, beta.json.
 """
 
 import json

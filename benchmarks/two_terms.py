@@ -2,11 +2,12 @@
 
 usage: python benchmarks/two_terms.py
 
-Notebook 03 trains one seed of each beta live and takes its verdicts from this record. The first
-part trains its network for each beta and seed and measures, on the binary test images, the error,
-the KL, and log p(x) of a seeded sample by a sum over a grid of codes (no encoder in it). The second
-part changes one thing at a time, the length of the training or the number of latents, and measures
-what it gains. Every run is recorded as soon as it is done; a second call does what is missing.
+Notebook 03 trains one seed of five of the betas live and takes its verdicts from this record. The
+first part trains its network for each beta and seed and measures, on the binary test images, the
+error, the KL, and log p(x) of a seeded sample by a sum over a grid of codes (no encoder in it). The
+second part changes one thing at a time, the length of the training or the number of latents, and
+measures what it gains. Every run is recorded as soon as it is done; a second call does what is
+missing.
 About fifteen minutes on one idle core.
 """
 

@@ -50,7 +50,8 @@ STANDS_IN = {
     "cloud": SOME,
     "bound": SOME,
     "steps": SOME,
-    "beta": "On this page each model is a picture, trained once as the notebook trains it.",
+    "beta": "On this page each model is a picture, trained once in the notebook's way; 0.1 and 2 "
+    "are here besides.",
     "kl": "",
     "reparameterization": "",
     "three": "These three were trained beforehand, as the notebook trains them.",

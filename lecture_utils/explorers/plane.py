@@ -52,7 +52,7 @@ class BetaPicture:
         digits = torch.stack([x[labels == digit][0] for digit in labels.unique().tolist()])
         self.strips = {beta: _strip(digits, model) for beta, model in models.items()}
         figure = Figure(figsize=(7, 4.2), layout="none")
-        plane = figure.add_axes([0.07, 0.24, 0.42, 0.7])
+        plane = figure.add_axes([0.09, 0.24, 0.42, 0.7])
         plane.set(xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), xlabel="$z_1$", ylabel="$z_2$")
         plane.add_patch(Circle((0, 0), RADIUS, fill=False, lw=1.2, ls="--", zorder=3))
         rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]
