@@ -20,7 +20,7 @@ help:  ## list the targets
 	@echo "make test-solutions   every notebook with all solutions of its exercises, trainings included"
 	@echo "make test-class       a class on a JupyterHub, with real accounts and hostile students (root)"
 	@echo "make test-mutants     injure formulas and a plain VAE one place at a time: it must be noticed"
-	@echo "make test-processors  notebooks and unit tests as on other machines, one thread and four: an hour"
+	@echo "make test-processors  notebooks and unit tests as on other machines, and on four threads: an hour"
 	@echo "make test-lowest      make test with the lowest versions that pyproject.toml allows"
 	@echo "make notebooks        execute all notebooks in place and save their outputs"
 	@echo "make cache            train every model of the notebooks into LECTURE_CACHE, for a class"

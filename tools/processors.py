@@ -33,8 +33,8 @@ MACHINES = {
     }
     | FLOAT32,
     "compatible": {"MKL_CBWR": "COMPATIBLE"} | FLOAT32,  # MKL's own code for any processor
-    "this-1": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},  # with bfloat16, if it has it
-    # Without MKL_DYNAMIC=FALSE, MKL and with it torch take no more threads than there are cores.
+    # This one, with bfloat16, if it has it; with one thread each `make test` runs it. Without
+    # MKL_DYNAMIC=FALSE, MKL and with it torch take no more threads than there are cores.
     "this-4": {"OMP_NUM_THREADS": "4", "MKL_NUM_THREADS": "4", "MKL_DYNAMIC": "FALSE"},
 }
 REPORT = """
