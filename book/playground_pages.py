@@ -50,8 +50,8 @@ STANDS_IN = {
     "cloud": SOME,
     "bound": SOME,
     "steps": SOME,
-    "beta": "On this page each model is a picture, trained once in the notebook's way; 0.1 and 2 "
-    "are here besides.",
+    "beta": "On this page there is a picture for each beta, of a model trained once, in the "
+    "notebook's way; beta = 0.1 and beta = 2 are added here.",
     "kl": "",
     "reparameterization": "",
     "three": "These three were trained beforehand, as the notebook trains them.",
