@@ -105,7 +105,7 @@ cache: $(VENV)/installed-test
 	@echo "Let the class's LECTURE_SHARED_CACHE name this folder. It is only read."
 
 bench: $(VENV)/installed-test
-	for name in time_to_quality distance_to_limit speed_tricks growth series report; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for run in time_to_quality.py distance_to_limit.py speed_tricks.py growth.py series.py "series.py together" report.py; do $(BIN)/python benchmarks/$$run || exit 1; done
 
 bench-ablation: $(VENV)/installed-test
 	for name in ablation report; do $(BIN)/python benchmarks/$$name.py || exit 1; done

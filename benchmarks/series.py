@@ -1,12 +1,14 @@
 """Seconds, first figure, memory and size of every notebook; CPU minutes of each part of the tests.
 
-usage: python benchmarks/series.py            (the notebooks)
+usage: python benchmarks/series.py            (each notebook, from an empty cache of its own)
+       python benchmarks/series.py together   (all notebooks from one empty cache, then once more)
        python benchmarks/series.py tests      (`make check` and `make test`, about ten minutes)
 
-Every notebook is executed top to bottom in a kernel of its own, one after another, with an empty
-cache of trained models. The clock runs from starting the kernel to the end of the last cell, or,
-for "first figure", of the first that shows one. The peak memory is that of the kernel (VmHWM, Linux
-alone). Who adds to the tests' minutes says what was saved for it.
+Every notebook is executed top to bottom in a kernel of its own, one after another. The cache is
+that of trained models; started once more, the notebooks find what they left in it. The clock runs
+from starting the kernel to the end of the last cell, or, for "first figure", of the first that
+shows one. The peak memory is that of the kernel (VmHWM, Linux alone). Who adds to the tests'
+minutes says what was saved for it.
 """
 
 import os
@@ -81,6 +83,18 @@ def notebooks():
     }
 
 
+def together():
+    """Minutes of all notebooks, one after another, as of a student who works through the series."""
+    paths = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+    minutes = {}
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["LECTURE_CACHE"] = cache
+        for state in ("from an empty cache", "once more"):
+            minutes[state] = round(sum(run(path)["seconds"] for path in paths) / 60, 1)
+            print(minutes, flush=True)
+    return {"minutes, one cache": minutes}
+
+
 def tests():
     """What the two commands of `make test` cost, by part, and how long they take."""
     common = ["-m", "pytest", "-q", "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
@@ -104,22 +118,25 @@ def tests():
     return {"tests": measured}
 
 
+PARTS = {"": notebooks, "together": together, "tests": tests}
+
+
 def main():
-    measured = tests() if sys.argv[1:] == ["tests"] else notebooks()
+    measured = PARTS[" ".join(sys.argv[1:])]()
     try:
         before = records.load("series")
     except FileNotFoundError:
         before = {}
     kept = {
         key: before[key]
-        for key in ("notebooks", "seconds, all", "kilobytes, all", "tests")
+        for key in ("notebooks", "seconds, all", "kilobytes, all", "minutes, one cache", "tests")
         if key in before
     }
     records.save("series", kept | measured)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] not in ([], ["tests"]):
+    if " ".join(sys.argv[1:]) not in PARTS:
         sys.exit(__doc__)
     sys.path.insert(0, str(NOTEBOOKS.parent))
     from tests import costs
