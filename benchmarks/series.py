@@ -23,6 +23,7 @@ import records
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NUMBERED = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
 TUTORIAL = NOTEBOOKS / "tutorial_7" / "source" / "tutorial_7" / "tutorial_7.ipynb"
 
 
@@ -71,7 +72,7 @@ def run(path):
 
 def notebooks():
     rows = []
-    for path in [*sorted(NOTEBOOKS.glob("[0-9]*.ipynb")), TUTORIAL]:  # start.ipynb has no figure
+    for path in [*NUMBERED, TUTORIAL]:  # start.ipynb has no figure
         with tempfile.TemporaryDirectory() as cache:
             os.environ["LECTURE_CACHE"] = cache
             rows.append(run(path))
@@ -85,12 +86,11 @@ def notebooks():
 
 def together():
     """Minutes of all notebooks, one after another, as of a student who works through the series."""
-    paths = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
     minutes = {}
     with tempfile.TemporaryDirectory() as cache:
         os.environ["LECTURE_CACHE"] = cache
         for state in ("from an empty cache", "once more"):
-            minutes[state] = round(sum(run(path)["seconds"] for path in paths) / 60, 1)
+            minutes[state] = round(sum(run(path)["seconds"] for path in NUMBERED) / 60, 1)
             print(minutes, flush=True)
     return {"minutes, one cache": minutes}
 

@@ -203,7 +203,7 @@ class Notebook:
         """Reach every slider and menu of every explorer with the Tab key, and press an arrow key on
         it.
         """
-        explorers = self.page.locator(".jp-OutputArea-output:has(img.widget-image)")
+        explorers = self.page.locator(f"{IN_FRONT} .jp-OutputArea-output:has(img.widget-image)")
         return [
             self._move_controls_of(explorers.nth(number)) for number in range(explorers.count())
         ]
