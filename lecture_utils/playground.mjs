@@ -164,7 +164,9 @@ export function mount(el, { models, images, view = "" }) {
   const tests = images.map(([name, bits]) => [name, bitsOf(bits)]);
   const random = seeded(11),
     uniform = Float64Array.from({ length: PIXELS }, random);
-  const flips = Float64Array.from({ length: PIXELS }, random);
+  const replacing = Float64Array.from({ length: PIXELS }, random),
+    coins = Float64Array.from({ length: PIXELS }, () => Number(random() < 0.5)),
+    specks = Float64Array.from({ length: PIXELS }, () => Number(random() < 0.13)); // ink as of a digit
   const state = {
     strokes: [],
     fixed: tests[0][1],
@@ -362,8 +364,9 @@ export function mount(el, { models, images, view = "" }) {
   function showModels() {
     const [input, ...outputs] = $(".models").children;
     if (!input) return; // still loading
-    const noisy = corrupt(result.x, Number($(".noise").value), flips);
+    const noisy = corrupt(result.x, Number($(".noise").value), replacing, coins);
     paint(input.querySelector("canvas"), noisy);
+    result.noisy = noisy;
     result.compared = outputs.map((panel, number) => {
       const { model } = compared[number],
         { mu, logvar } = encode(model, noisy),
@@ -448,8 +451,7 @@ export function mount(el, { models, images, view = "" }) {
   function take(choice) {
     Object.assign(state, { fixed: null, strokes: [], z: FROM_Q, penDown: false });
     if (choice in DRAWINGS) state.strokes = structuredClone(DRAWINGS[choice]);
-    else if (choice === "noise")
-      state.fixed = flips.map(u => Number(u < 0.13)); // as much ink as a digit
+    else if (choice === "noise") state.fixed = specks;
     else if (choice !== "") state.fixed = tests[Number(choice)][1];
     changed();
   }

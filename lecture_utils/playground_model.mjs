@@ -142,9 +142,10 @@ export function logMeanExp(logWeights) {
   return { value: top + Math.log(total / k), error: Math.sqrt(1 / effective - 1 / k), effective };
 }
 
-/** x with each pixel replaced, with probability `noise`, by a fair coin flip (`models.corrupt`). */
-export const corrupt = (x, noise, uniform) =>
-  x.map((v, d) => (uniform[d] < noise ? Number(uniform[d] < noise / 2) : v));
+/** x with each pixel replaced, with probability `noise`, by its coin (`models.corrupt`): with more
+ *  noise the pixels that were replaced stay as they are, and more join them. */
+export const corrupt = (x, noise, uniform, coins) =>
+  x.map((v, d) => (uniform[d] < noise ? coins[d] : v));
 
 /** Binary pixels: x_d = 1 with probability grey_d, as `data.binarize` draws them. */
 export const binarize = (grey, uniform) => grey.map((v, d) => Number(uniform[d] < v));

@@ -526,7 +526,9 @@ def seed_panels(
         axis.margins(x=0.1)
         if label in log:
             axis.set_xscale("log")
-            axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            low, high = axis.get_xlim()
+            subs = (1, 2, 5) if high / low > 10 else (1, 2, 3, 5)
+            axis.xaxis.set_major_locator(ticker.LogLocator(subs=subs))
             axis.xaxis.set_major_formatter("{x:g}")
             axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         else:

@@ -168,11 +168,12 @@ def test_the_importance_weights_are_those_of_the_package(script_page, test_set):
 
 
 def test_the_corruption_replaces_pixels_by_coin_flips(script_page):
-    u = torch.rand(784, generator=torch.Generator().manual_seed(0))
-    x = torch.ones(784)
-    theirs = torch.where(u < 0.4, (u < 0.2).float(), x)  # as models.corrupt
-    ours = script_page.evaluate("([x, u]) => P.corrupt(x, 0.4, u)", [x.tolist(), u.tolist()])
-    assert ours == theirs.tolist()
+    u, v = torch.rand(2, 784, generator=torch.Generator().manual_seed(0))
+    x, coins = torch.ones(784), (v < 0.5).float()
+    for noise in (0.0, 0.4, 0.8, 1.0):  # what 0.4 replaced stays as it is at 0.8
+        theirs = torch.where(u < noise, coins, x)
+        arguments = [x.tolist(), noise, u.tolist(), coins.tolist()]
+        assert script_page.evaluate("a => P.corrupt(...a)", arguments) == theirs.tolist()
 
 
 @pytest.mark.parametrize(
@@ -447,6 +448,27 @@ def test_one_image_in_several_models_and_the_way_between_two(mounted):
     expect(mounted.locator(".kl")).to_be_hidden()
     mounted.locator("details.surprise summary").click()
     expect(mounted.locator(".surprise-words")).to_contain_text("no p(x)")
+
+
+@pytest.mark.parametrize("choice", ["0", "noise"], ids=["a digit", "noise"])
+def test_the_slider_replaces_pixels_of_whatever_image(mounted, choice):
+    mounted.locator("details.compare summary").click()
+    mounted.wait_for_function(f"() => {RESULT}.compared?.length === 2")
+    mounted.locator(".source").select_option(choice)
+    images = [np.array(mounted.evaluate(f"[...{RESULT}.x]"))]
+    slider = mounted.locator(".noise")
+    for noise in ("0.3", "0.6", "1"):
+        slider.evaluate(
+            "(it, to) => { it.value = to; it.dispatchEvent(new Event('input')) }", noise
+        )
+        expect(mounted.locator(".noise-value")).to_have_text(f"{float(noise):.2f}")
+        images.append(np.array(mounted.evaluate(f"[...{RESULT}.noisy]")))
+    clean, at_third, at_more, at_end = images
+    # A replaced pixel is another one in half of all cases; five standard deviations.
+    for noisy, noise in ((at_third, 0.3), (at_more, 0.6), (at_end, 1)):
+        assert abs((noisy != clean).sum() - 392 * noise) < 5 * (784 * noise / 4) ** 0.5 + 5
+    changed = at_third != clean
+    assert (at_more[changed] == at_third[changed]).all(), "what was replaced stays as it is"
 
 
 def test_one_unit_is_moved_and_shown_from_end_to_end(browser, test_set):
