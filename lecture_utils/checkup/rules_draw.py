@@ -26,17 +26,7 @@ def paths(e):
             case(14),
         )
     elif e.paths.decoder_deaf and e.trained:  # else a last layer may start from zero
-        yield Finding(
-            "deaf-decoder",
-            "fault",
-            "the decoder returns the same for each z",
-            "d output / d z is exactly 0, and codes that lie far away give the same output",
-            (
-                "z is multiplied by 0, replaced or left out in decode",
-                "units of the decoder that are all dead",
-            ),
-            case(14),
-        )
+        yield _deaf(e.paths.decoder_constant)
     if e.paths.encoder_cut:
         yield Finding(
             "detached-encoder",
@@ -47,6 +37,25 @@ def paths(e):
             ("no_grad() round encode, .detach() or .data in it: the encoder is never trained",),
             case(14),
         )
+
+
+def _deaf(constant):
+    """A decoder that does not react to z: to no z (`constant`), or to none near the codes of x."""
+    dead = (
+        "a hidden layer of the decoder whose ReLUs are off for every code: no gradient comes back "
+        "through it, it stays off, and the encoder sees only the KL. SiLU or LeakyReLU, which "
+        "cannot die, KL annealing or a smaller rate, from a new start"
+    )
+    left_out = "z is multiplied by 0, replaced or left out in decode"
+    return Finding(
+        "deaf-decoder",
+        "fault",
+        "the decoder does not react to z",
+        "d output / d z is exactly 0 at every code of x, and codes that lie far away give "
+        + ("the same output" if constant else "another output: the decoder is flat where they lie"),
+        (left_out, dead) if constant else (dead,),
+        case(14) if constant else 'notebook 10, "Real collapse, and what treats it"',
+    )
 
 
 def draw_rules(e):

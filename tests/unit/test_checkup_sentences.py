@@ -399,6 +399,25 @@ def test_a_gradient_that_is_lost_in_a_call_is_found(change, name, steps):
         assert finding.causes[0].startswith("found above") and finding.see == "notebook 10, case 14"
 
 
+def die(model):
+    """Every unit of the decoder's hidden layer is off for every code of x, and on for far ones."""
+    nn.init.constant_(model.dec[0].bias, -50.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "evidence", "cause", "see"),
+    [
+        (decodes(lambda z: 0 * z), "give the same output", "left out in decode", "case 14"),
+        (die, "the decoder is flat where they lie", "whose ReLUs are off", "Real collapse"),
+    ],
+)
+def test_a_code_that_is_left_out_is_told_from_a_layer_that_died(change, evidence, cause, see):
+    deaf, collapse = changed(change, trained=True).findings
+    assert deaf.name == "deaf-decoder" and collapse.name == "collapse"
+    assert evidence in deaf.evidence and cause in deaf.causes[0] and see in deaf.see
+    assert collapse.see == deaf.see and collapse.causes[0].startswith("found above")
+
+
 G = images(grey=True)
 
 
