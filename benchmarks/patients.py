@@ -12,9 +12,10 @@ encoder's last hidden layer that are above 0 for any image.
 without them, or, for a fair comparison, with them; untreated at a third of the learning rate, and
 at a tenth for three times as many epochs; and the twin with one hidden layer. The twin, the
 untreated and the annealed once more with SiLU in place of ReLU, the untreated with leaky ReLU, too:
-their units cannot die.
+a unit that is off has a slope with both, with SiLU a tiny one far below 0.
 "scanner": raw pixels of MNIST and of a scanner that stores paper as 255, at two learning rates, and
-at the small one for three times as many epochs; and the scans once more with SiLU.
+at the small one for three times as many epochs; and the scans once more with SiLU and
+with leaky ReLU.
 "race": the untreated patients on their way, at the steps LOOKS and at the end: the KL in nats, and
 the units of the decoder's last hidden layer that are above 0 for any image.
 What is recorded is not computed again. One thread a seed, so that the numbers do not depend on the
@@ -56,6 +57,7 @@ SCANNER = {  # whether ink and paper are exchanged, epochs, learning rate
     "MNIST, raw": (False, EPOCHS, RATE),
     "scans, raw": (True, EPOCHS, RATE),
     "scans, raw" + SILU: (True, EPOCHS, RATE, nn.SiLU),
+    "scans, raw, leaky ReLU": (True, EPOCHS, RATE, nn.LeakyReLU),
     "MNIST, raw, a tenth of the rate": (False, EPOCHS, RATE / 10),
     "scans, raw, a tenth of the rate": (True, EPOCHS, RATE / 10),
     "MNIST, raw, a tenth of the rate, three times as long": (False, 3 * EPOCHS, RATE / 10),

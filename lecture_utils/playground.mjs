@@ -166,7 +166,8 @@ export function mount(el, { models, images, view = "" }) {
     uniform = Float64Array.from({ length: PIXELS }, random);
   const replacing = Float64Array.from({ length: PIXELS }, random),
     coins = Float64Array.from({ length: PIXELS }, () => Number(random() < 0.5)),
-    specks = Float64Array.from({ length: PIXELS }, () => Number(random() < 0.13)); // ink as of a digit
+    // as much ink as a digit
+    specks = Float64Array.from({ length: PIXELS }, () => Number(random() < 0.13));
   const state = {
     strokes: [],
     fixed: tests[0][1],

@@ -40,21 +40,26 @@ def paths(e):
 
 
 def _deaf(constant):
-    """A decoder that does not react to z: to no z (`constant`), or to none near the codes of x."""
+    """A decoder without a slope in z: it is the same for each z (`constant`), or flat where the
+    codes of x lie."""
     dead = (
         "a hidden layer of the decoder whose ReLUs are off for every code: no gradient comes back "
-        "through it, it stays off, and the encoder sees only the KL. SiLU or LeakyReLU, which "
-        "cannot die, KL annealing or a smaller rate, from a new start"
+        "through it, and the encoder sees only the KL. Begin anew, with KL annealing, free bits, a "
+        "tenth of the rate and more time, or with LeakyReLU or SiLU"
     )
+    steps = "round, sign, argmax or clamp in decode, or a tanh or sigmoid far from zero"
     left_out = "z is multiplied by 0, replaced or left out in decode"
+    section = 'notebook 10, "Real collapse, and what treats it"'
     return Finding(
         "deaf-decoder",
         "fault",
-        "the decoder does not react to z",
+        "the decoder returns the same for each z"
+        if constant
+        else "no gradient of the decoder's output comes back to z",
         "d output / d z is exactly 0 at every code of x, and codes that lie far away give "
-        + ("the same output" if constant else "another output: the decoder is flat where they lie"),
-        (left_out, dead) if constant else (dead,),
-        case(14) if constant else 'notebook 10, "Real collapse, and what treats it"',
+        + ("the same output" if constant else "another: it is flat, or a step, where they lie"),
+        (left_out, dead) if constant else (dead, steps),
+        f"{case(14)}, and {section.removeprefix('notebook 10, ')}" if constant else section,
     )
 
 
