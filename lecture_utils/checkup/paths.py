@@ -16,7 +16,7 @@ class Paths(NamedTuple):
     """Where the gradient ends. Nothing is `cut` in a model that can learn."""
 
     decoder_cut: bool  # what decode returns has no gradient with respect to z
-    decoder_deaf: bool  # that gradient is exactly 0 at every code of x
+    decoder_flat: float  # the share of the codes of x at which that gradient is exactly 0
     decoder_constant: bool  # what decode returns is the same for each z, far ones included
     encoder_cut: str  # what encode returns without a gradient: "mu", "mu and the second number"
 
@@ -36,10 +36,10 @@ def measure_paths(probe: Probe, natural: Trace) -> Paths:
 
 
 def _decoder(probe, natural):
-    """Whether the decoder's output has no gradient with respect to z, whether that is 0 at every
-    code, and whether the output is the same for each z."""
+    """Whether the decoder's output has no gradient with respect to z, at which share of the codes
+    it is 0, and whether the output is the same for each z."""
     if not natural.z.is_floating_point():  # a label, which stands before the code
-        return False, False, False
+        return False, 0.0, False
     z = natural.z.detach().clone().requires_grad_()
     output = probe.call_decoder(natural, lambda _: z.clone())
     # Weights of their own for each pixel: the sum of a softmax, for one, has no slope.
@@ -49,8 +49,10 @@ def _decoder(probe, natural):
         (slope,) = torch.autograd.grad((weights * output).sum(), z, allow_unused=True)
     with torch.no_grad():
         far = probe.call_decoder(natural, lambda z: STRESS * torch.randn_like(z))
-    deaf = slope is not None and not slope.any()
-    return slope is None, deaf, deaf and torch.equal(far, output)
+    if slope is None:
+        return True, 0.0, False
+    flat = (slope == 0).reshape(len(slope), -1).all(dim=1).double().mean().item()
+    return False, flat, flat == 1 and torch.equal(far, output)
 
 
 def _encoder(probe, natural):

@@ -25,8 +25,8 @@ def paths(e):
             ),
             case(14),
         )
-    elif e.paths.decoder_deaf and e.trained:  # else a last layer may start from zero
-        yield _deaf(e.paths.decoder_constant)
+    elif e.paths.decoder_flat > 0.99 and e.trained:  # else a last layer may start from zero
+        yield _deaf(e.paths.decoder_flat, e.paths.decoder_constant)
     if e.paths.encoder_cut:
         yield Finding(
             "detached-encoder",
@@ -39,16 +39,19 @@ def paths(e):
         )
 
 
-def _deaf(constant):
-    """A decoder without a slope in z: it is the same for each z (`constant`), or flat where the
-    codes of x lie."""
+def _deaf(flat, constant):
+    """A decoder without a slope in z: it is the same for each z (`constant`), or flat where this
+    share of the codes of x lies."""
     dead = (
         "a hidden layer of the decoder whose ReLUs are off for every code: no gradient comes back "
         "through it, and the encoder sees only the KL. Begin anew, with KL annealing, free bits, a "
-        "tenth of the rate and more time, or with LeakyReLU or SiLU"
+        "far lower rate and more time, or with LeakyReLU or SiLU"
     )
     steps = "round, sign, argmax or clamp in decode, or a tanh or sigmoid far from zero"
-    left_out = "z is multiplied by 0, replaced or left out in decode"
+    left_out = (
+        "z is multiplied by 0, replaced or left out in decode, or meets weights that are all 0"
+    )
+    where = "every code of x" if flat == 1 else f"{flat:.1%} of the codes of x"
     section = 'notebook 10, "Real collapse, and what treats it"'
     return Finding(
         "deaf-decoder",
@@ -56,7 +59,7 @@ def _deaf(constant):
         "the decoder returns the same for each z"
         if constant
         else "no gradient of the decoder's output comes back to z",
-        "d output / d z is exactly 0 at every code of x, and codes that lie far away give "
+        f"d output / d z is exactly 0 at {where}, and codes that lie far away give "
         + ("the same output" if constant else "another: it is flat, or a step, where they lie"),
         (left_out, dead) if constant else (dead, steps),
         f"{case(14)}, and {section.removeprefix('notebook 10, ')}" if constant else section,

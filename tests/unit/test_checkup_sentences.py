@@ -400,33 +400,54 @@ def test_a_gradient_that_is_lost_in_a_call_is_found(change, name, steps):
         assert finding.see.startswith("notebook 10, case 14")
 
 
+def begin_from_zero(*names):
+    """A change of the model: layers that start from zero."""
+
+    def change(model):
+        for name in names:
+            for weight in model.get_submodule(name).parameters():
+                nn.init.zeros_(weight)
+
+    return change
+
+
 def shift_the_layer(by):
     """Every unit of the decoder's hidden layer is off for every code of x; by far, for any z."""
     return lambda model: nn.init.constant_(model.dec[0].bias, by)
 
 
+LEFT_OUT, DEAD = ["left out", "ReLUs are off"], ["ReLUs are off", "round"]
+
+
 @pytest.mark.parametrize(
-    ("change", "evidence", "causes", "see"),
+    ("change", "title", "causes", "see"),
     [
-        (
-            decodes(lambda z: 0 * z),
-            "give the same output",
-            ["left out", "ReLUs are off"],
-            "case 14",
-        ),
-        (shift_the_layer(-1e9), "give the same output", ["left out", "ReLUs are off"], "Real coll"),
-        (shift_the_layer(-50.0), "flat, or a step", ["ReLUs are off", "round"], "Real collapse"),
-        (decodes(torch.round), "flat, or a step", ["ReLUs are off", "round"], "Real collapse"),
+        (decodes(lambda z: 0 * z), "the same for each z", LEFT_OUT, "case 14"),
+        (begin_from_zero("dec.2"), "the same for each z", LEFT_OUT, "case 14"),
+        (shift_the_layer(-1e9), "the same for each z", LEFT_OUT, "Real collapse"),
+        (shift_the_layer(-50.0), "no gradient of the", DEAD, "Real collapse"),
+        (decodes(torch.round), "no gradient of the", DEAD, "Real collapse"),
     ],
 )
-def test_of_a_decoder_without_a_slope_all_causes_are_named(change, evidence, causes, see):
+def test_of_a_decoder_without_a_slope_all_causes_are_named(change, title, causes, see):
     deaf, *others = changed(change, trained=True).findings
-    assert deaf.name == "deaf-decoder" and evidence in deaf.evidence and see in deaf.see
+    assert deaf.name == "deaf-decoder" and title in deaf.title and see in deaf.see
+    assert "exactly 0 at every code of x" in deaf.evidence
+    assert ("give the same output" in deaf.evidence) == (title == "the same for each z")
     assert len(deaf.causes) == len(causes)
     assert all(part in cause for part, cause in zip(causes, deaf.causes))
-    for collapse in others:
-        assert collapse.name == "collapse" and collapse.see == deaf.see
-        assert collapse.causes[0].startswith("found above")
+    assert [other.name for other in others] in ([], ["collapse"])
+    assert all(other.causes[0].startswith("found above") for other in others)
+    assert all(other.see == deaf.see for other in others)
+
+
+def test_a_decoder_that_hears_one_unit_is_not_deaf():
+    def change(model):
+        shift_the_layer(-50.0)(model)
+        with torch.no_grad():
+            model.dec[0].bias[0] = 50.0
+
+    assert "deaf-decoder" not in changed(change, trained=True).names
 
 
 G = images(grey=True)
@@ -467,17 +488,6 @@ def fix_the_spread(model):
     """A second number that is a constant."""
     pair = model.encode
     model.encode = lambda x: (pair(x)[0], torch.full((len(x), 4), -1.0))
-
-
-def begin_from_zero(*names):
-    """A change of the model: layers that start from zero."""
-
-    def change(model):
-        for name in names:
-            for weight in model.get_submodule(name).parameters():
-                nn.init.zeros_(weight)
-
-    return change
 
 
 @pytest.mark.parametrize("change", [freeze, fix_the_spread, begin_from_zero("dec.2")])
