@@ -43,15 +43,16 @@ def _deaf(flat, constant):
     """A decoder without a slope in z: it is the same for each z (`constant`), or flat where this
     share of the codes of x lies."""
     dead = (
-        "a hidden layer of the decoder whose ReLUs are off for every code: no gradient comes back "
-        "through it, and the encoder sees only the KL. Begin anew, with KL annealing, free bits, a "
-        "far lower rate and more time, or with LeakyReLU or SiLU"
+        "a hidden layer of the decoder whose ReLUs are off for every code"
+        + ("" if constant else " of x")
+        + ": no gradient comes back through it, and the encoder sees only the KL. Begin anew, with "
+        "KL annealing, free bits, a far lower rate and more time, or with LeakyReLU or SiLU"
     )
     steps = "round, sign, argmax or clamp in decode, or a tanh or sigmoid far from zero"
     left_out = (
         "z is multiplied by 0, replaced or left out in decode, or meets weights that are all 0"
     )
-    where = "every code of x" if flat == 1 else f"{flat:.1%} of the codes of x"
+    where = "every code of x" if flat == 1 else f"all but {1 - flat:.2%} of the codes of x"
     section = 'notebook 10, "Real collapse, and what treats it"'
     return Finding(
         "deaf-decoder",
