@@ -37,17 +37,16 @@ EPOCHS, BATCH, RATE = 4, 128, 1.2e-2  # as in the notebook
 FREE = 0.5  # nats a unit, averaged over the batch
 N_TRAIN, N_TEST = 10_000, 1000
 DEEP = (100, 100, 100)
-SILU = ", SiLU"  # in place of ReLU
 ROWS = {  # hidden layers, then the trainings in turn: loss, epochs, learning rate
     "one hidden layer": ((100,), [("plain", EPOCHS, RATE)]),
-    "one hidden layer" + SILU: ((100,), [("plain", EPOCHS, RATE)], nn.SiLU),
+    "one hidden layer, SiLU": ((100,), [("plain", EPOCHS, RATE)], nn.SiLU),
     "no treatment": (DEEP, [("plain", EPOCHS, RATE)]),
-    "no treatment" + SILU: (DEEP, [("plain", EPOCHS, RATE)], nn.SiLU),
+    "no treatment, SiLU": (DEEP, [("plain", EPOCHS, RATE)], nn.SiLU),
     "no treatment, leaky ReLU": (DEEP, [("plain", EPOCHS, RATE)], nn.LeakyReLU),
     "a third of the learning rate": (DEEP, [("plain", EPOCHS, RATE / 3)]),
     "a tenth of the rate, three times as long": (DEEP, [("plain", 3 * EPOCHS, RATE / 10)]),
     "KL annealing": (DEEP, [("annealed", EPOCHS, RATE)]),
-    "KL annealing" + SILU: (DEEP, [("annealed", EPOCHS, RATE)], nn.SiLU),
+    "KL annealing, SiLU": (DEEP, [("annealed", EPOCHS, RATE)], nn.SiLU),
     "free bits": (DEEP, [("free bits", EPOCHS, RATE)]),
     "free bits, an epoch without": (DEEP, [("free bits", EPOCHS, RATE), ("plain", 1, RATE / 10)]),
     "free bits, an epoch with": (DEEP, [("free bits", EPOCHS, RATE), ("free bits", 1, RATE / 10)]),
@@ -56,7 +55,7 @@ ROWS = {  # hidden layers, then the trainings in turn: loss, epochs, learning ra
 SCANNER = {  # whether ink and paper are exchanged, epochs, learning rate
     "MNIST, raw": (False, EPOCHS, RATE),
     "scans, raw": (True, EPOCHS, RATE),
-    "scans, raw" + SILU: (True, EPOCHS, RATE, nn.SiLU),
+    "scans, raw, SiLU": (True, EPOCHS, RATE, nn.SiLU),
     "scans, raw, leaky ReLU": (True, EPOCHS, RATE, nn.LeakyReLU),
     "MNIST, raw, a tenth of the rate": (False, EPOCHS, RATE / 10),
     "scans, raw, a tenth of the rate": (True, EPOCHS, RATE / 10),

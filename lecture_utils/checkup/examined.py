@@ -119,6 +119,7 @@ class Examined(NamedTuple):
 
 # Where it is written what epsilon is: independent and normal, of each image and unit.
 DRAW = 'notebook 04, "Back to the VAE: the vector form"'
+COLLAPSE = '"Real collapse, and what treats it"'  # a section of notebook 10
 
 
 def case(number: int) -> str:

@@ -3,7 +3,7 @@
 import math
 
 from lecture_utils.checkup import forms
-from lecture_utils.checkup.examined import DRAW, case
+from lecture_utils.checkup.examined import COLLAPSE, DRAW, case
 from lecture_utils.checkup.report import Finding
 
 import torch
@@ -53,7 +53,6 @@ def _deaf(flat, constant):
         "z is multiplied by 0, replaced or left out in decode, or meets weights that are all 0"
     )
     where = "every code of x" if flat == 1 else f"all but {1 - flat:.2%} of the codes of x"
-    section = 'notebook 10, "Real collapse, and what treats it"'
     return Finding(
         "deaf-decoder",
         "fault",
@@ -63,7 +62,7 @@ def _deaf(flat, constant):
         f"d output / d z is exactly 0 at {where}, and codes that lie far away give "
         + ("the same output" if constant else "another: it is flat, or a step, where they lie"),
         (left_out, dead) if constant else (dead, steps),
-        f"{case(14)}, and {section.removeprefix('notebook 10, ')}" if constant else section,
+        f"{case(14)}, and {COLLAPSE}" if constant else f"notebook 10, {COLLAPSE}",
     )
 
 

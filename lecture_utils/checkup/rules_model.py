@@ -3,7 +3,7 @@
 import math
 
 from lecture_utils.checkup import forms
-from lecture_utils.checkup.examined import DRAW, case
+from lecture_utils.checkup.examined import COLLAPSE, DRAW, case
 from lecture_utils.checkup.report import Finding
 from lecture_utils.checkup.rules_dose import widest_variance
 from lecture_utils.checkup.rules_draw import paths
@@ -104,21 +104,20 @@ def _collapse(e):
     if e.doses and e.dose.strange_kl:
         cause = "not known: the KL's gradient is not that of a KL to N(0, I), nor its weight known"
         return (cause,), case(6)
-    section = '"Real collapse, and what treats it"'
     if not e.doses:
-        return ("not known: the dose could not be measured",), f"{case(6)}, and {section}"
+        return ("not known: the dose could not be measured",), f"{case(6)}, and {COLLAPSE}"
     dose, too_high = _price(e)
     if too_high:
         return (f"the price: {dose}",), case(19 if e.squared else 6)
     if e.draw is None:
-        return (f"not known: {dose}, but the draw was not measured",), f"{case(14)}, and {section}"
+        return (f"not known: {dose}, but the draw was not measured",), f"{case(14)}, and {COLLAPSE}"
     if not drawn:
         return (f"not known: nothing is drawn (found above); {dose}",), case(11)
     if abs(e.draw.to_mu - 1) > 0.05 or not e.draw.to_second:
         cause = "not known: the draw's gradient is not what it should be (found above)"
         return (f"{cause}; {dose}",), DRAW if e.draw.to_second else case(14)
     cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: KL annealing or "
-    return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {section}"
+    return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {COLLAPSE}"
 
 
 def _found_above(finding):
