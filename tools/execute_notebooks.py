@@ -2,8 +2,8 @@
 
 usage: python tools/execute_notebooks.py [--discard] [NOTEBOOK.ipynb ...]
 
-Without names, all of notebooks/. With --discard they run for the trained models that they leave in
-the cache (`make cache`), and nothing is saved.
+Without names, all of notebooks/, two side by side, each on its share of the cores. With --discard
+they run for the trained models that they leave in the cache (`make cache`), and nothing is saved.
 
 Outputs are kept, widget views and widget state are not; the alt text of a figure is copied to its
 cell's metadata for the web edition; outputs of cells tagged hide-output and sources of cells tagged
@@ -11,17 +11,20 @@ hide-input are saved collapsed; ids and metadata do not change from run to run.
 """
 
 import argparse
+import asyncio
 import base64
 import hashlib
+import os
 import sys
 import time
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parents[1]
+SIDE_BY_SIDE = 2  # a notebook that trains takes up to 1.2 GB
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -34,6 +37,10 @@ METADATA = {
 }
 
 
+class Stopped(Exception):
+    """A notebook stopped at a cell that raises; the message says which."""
+
+
 def all_notebooks():
     """The notebooks that are executed: the numbered ones and the tutorial's source."""
     return sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")) + sorted(
@@ -41,7 +48,7 @@ def all_notebooks():
     )
 
 
-def execute(path, save=True):
+async def execute(path, save=True):
     """Execute a notebook in its own folder, as JupyterLab does; write it back if `save`."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -51,7 +58,7 @@ def execute(path, save=True):
         record_timing=False,
         resources={"metadata": {"path": str(Path(path).parent)}},
     )
-    client.execute()
+    await client.async_execute()
     if save:
         normalise(notebook)
         nbformat.write(notebook, path)
@@ -125,6 +132,27 @@ def _merge_streams(outputs):
     return merged
 
 
+async def execute_all(paths, save=True):
+    """Execute notebooks side by side, each in a kernel of its own; the first error stops all."""
+    side_by_side = min(SIDE_BY_SIDE, len(paths))
+    share = max(1, (os.cpu_count() or 1) // side_by_side)
+    os.environ.setdefault("OMP_NUM_THREADS", str(share))  # the kernels inherit it
+    free = asyncio.Semaphore(side_by_side)
+
+    async def execute_one(path):
+        async with free:
+            start = time.perf_counter()
+            try:
+                await execute(path, save)
+            except CellExecutionError as error:
+                said = f"{path} stopped at a cell that raises; it is unchanged.\n{error}"
+                raise Stopped(said) from error
+            seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
+            print(f"{path.name}: {seconds:.1f} s, {megabytes:.2f} MB", flush=True)
+
+    await asyncio.gather(*map(execute_one, paths))
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -132,15 +160,15 @@ def main():
     parser.add_argument("--discard", action="store_true", help="save nothing")
     parser.add_argument("notebooks", nargs="*", type=Path)
     arguments = parser.parse_args()
-    for path in arguments.notebooks or all_notebooks():
-        start = time.perf_counter()
-        try:
-            execute(path, save=not arguments.discard)
-        except CellExecutionError as error:
-            sys.exit(f"{path} stopped at a cell that raises; the file is unchanged.\n{error}")
-        print(
-            f"{path.name}: {time.perf_counter() - start:.1f} s, {path.stat().st_size / 1e6:.2f} MB",
-            flush=True,
+    try:
+        asyncio.run(execute_all(arguments.notebooks or all_notebooks(), not arguments.discard))
+    except Stopped as stopped:
+        sys.exit(str(stopped))
+    # nbclient answers Ctrl-C by ending a kernel, and then misses it.
+    except (KeyboardInterrupt, DeadKernelError, AssertionError):
+        sys.exit(
+            "Interrupted, or a kernel died, as for want of memory. "
+            "Notebooks whose names do not stand above are unchanged."
         )
 
 
