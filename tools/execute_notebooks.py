@@ -21,7 +21,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parents[1]
 SIDE_BY_SIDE = 2  # a notebook that trains takes up to 1.2 GB
@@ -38,7 +38,7 @@ METADATA = {
 
 
 class Stopped(Exception):
-    """A notebook stopped at a cell that raises; the message says which."""
+    """A notebook did not come to its end; the message says which."""
 
 
 def all_notebooks():
@@ -61,7 +61,9 @@ async def execute(path, save=True):
     await client.async_execute()
     if save:
         normalise(notebook)
-        nbformat.write(notebook, path)
+        scratch = path.with_suffix(".part")  # so that an interruption leaves no half of a notebook
+        nbformat.write(notebook, scratch)
+        os.replace(scratch, path)
         _export_readme_picture(notebook, path)
 
 
@@ -144,13 +146,22 @@ async def execute_all(paths, save=True):
             start = time.perf_counter()
             try:
                 await execute(path, save)
-            except CellExecutionError as error:
-                said = f"{path} stopped at a cell that raises; it is unchanged.\n{error}"
+            except (CellExecutionError, CellTimeoutError) as error:
+                raise Stopped(f"{path} stopped at a cell.\n{error}") from error
+            # On Ctrl-C nbclient ends a kernel, and then misses it.
+            except (DeadKernelError, AssertionError) as error:
+                said = f"{path}: its kernel has ended, interrupted or for want of memory."
                 raise Stopped(said) from error
             seconds, megabytes = time.perf_counter() - start, path.stat().st_size / 1e6
             print(f"{path.name}: {seconds:.1f} s, {megabytes:.2f} MB", flush=True)
 
-    await asyncio.gather(*map(execute_one, paths))
+    tasks = [asyncio.create_task(execute_one(path)) for path in paths]
+    try:
+        await asyncio.gather(*tasks)
+    finally:  # the first error ends the others; how they end is no news
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main():
@@ -162,14 +173,8 @@ def main():
     arguments = parser.parse_args()
     try:
         asyncio.run(execute_all(arguments.notebooks or all_notebooks(), not arguments.discard))
-    except Stopped as stopped:
-        sys.exit(str(stopped))
-    # nbclient answers Ctrl-C by ending a kernel, and then misses it.
-    except (KeyboardInterrupt, DeadKernelError, AssertionError):
-        sys.exit(
-            "Interrupted, or a kernel died, as for want of memory. "
-            "Notebooks whose names do not stand above are unchanged."
-        )
+    except (Stopped, KeyboardInterrupt) as stopped:
+        sys.exit(f"{stopped}\nNotebooks whose names do not stand above are unchanged.")
 
 
 if __name__ == "__main__":

@@ -116,9 +116,10 @@ def _collapse(e):
     if abs(e.draw.to_mu - 1) > 0.05 or not e.draw.to_second:
         cause = "not known: the draw's gradient is not what it should be (found above)"
         return (f"{cause}; {dose}",), DRAW if e.draw.to_second else case(14)
-    cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: another "
-    cause += "start, if a hidden layer of the encoder is off for every image; else KL annealing or "
-    return (cause + "free bits, a weaker decoder, another start",), f"notebook 10, {COLLAPSE}"
+    cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: if a "
+    cause += "hidden layer of the encoder is off for every image, another start; else KL annealing "
+    cause += "or free bits, or a weaker decoder, each from a new start"
+    return (cause,), f"notebook 10, {COLLAPSE}"
 
 
 def _found_above(finding):

@@ -40,13 +40,22 @@ def test_two_run_side_by_side_and_each_is_saved(tmp_path):
         assert nbformat.read(path, as_version=4).cells[0].outputs[0].text == "True\n"
 
 
-def test_one_that_raises_is_named_and_left_as_it_was(tmp_path):
-    path = written(tmp_path, "broken", "print('first')\n1 / 0")
-    before = path.read_bytes()
+def test_one_that_raises_is_named_ends_the_others_and_changes_nothing(tmp_path):
+    broken = written(tmp_path, "broken", "print('first')\n1 / 0")
+    long = written(tmp_path, "long", "import time\ntime.sleep(300)")
+    before = [path.read_bytes() for path in (broken, long)]
+    done = execute(long, broken)
+    assert done.returncode == 1 and [path.read_bytes() for path in (broken, long)] == before
+    assert "broken.ipynb stopped at a cell." in done.stderr and "1 / 0" in done.stderr
+    assert "Notebooks whose names do not stand above are unchanged." in done.stderr
+    assert "Kernel died" not in done.stderr and "long.ipynb" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.ipynb", "long.ipynb"]
+
+
+def test_a_kernel_that_dies_is_said_to_have_ended(tmp_path):
+    path = written(tmp_path, "killed", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     done = execute(path)
-    assert done.returncode == 1 and path.read_bytes() == before
-    assert "broken.ipynb stopped at a cell that raises; it is unchanged." in done.stderr
-    assert "ZeroDivisionError" in done.stderr
+    assert done.returncode == 1 and "killed.ipynb: its kernel has ended" in done.stderr
 
 
 def test_discard_saves_nothing(tmp_path):
