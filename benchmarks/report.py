@@ -95,8 +95,10 @@ def summary() -> str:
             f"like against like it is {default['share of the limit, grey, both float32']:.0%} "
             f"(both float32) and {default['share of the limit, grey, both bfloat16']:.0%} (both "
             "bfloat16). "
-            f"All notebooks together take {cache['from an empty cache']} minutes from an empty "
-            f"cache of trained models and {cache['once more']} once more; the longest alone "
+            "All notebooks together, two side by side, take "
+            f"{cache['side by side, from an empty cache']} minutes from an empty cache of trained "
+            f"models and {cache['side by side, once more']} once more; one after another "
+            f"{cache['from an empty cache']} and {cache['once more']}; the longest alone "
             f"{slowest['seconds']:.0f} s ({origin(series)}).",
             published_sentence(),
         ]
@@ -219,7 +221,8 @@ def tables() -> str:
         (
             "The numbered notebooks one after another, with one cache of trained models: "
             f"{cache['from an empty cache']} minutes if it is empty at first, {cache['once more']} "
-            "once more."
+            f"once more. Two side by side: {cache['side by side, from an empty cache']} and "
+            f"{cache['side by side, once more']}."
         ),
         "CPU minutes of the tests, kernels included, by part:",
         cost_of_tests(series["tests"]),

@@ -1,14 +1,15 @@
 """Seconds, first figure, memory and size of every notebook; CPU minutes of each part of the tests.
 
 usage: python benchmarks/series.py            (each notebook, from an empty cache of its own)
-       python benchmarks/series.py together   (all notebooks from one empty cache, then once more)
+       python benchmarks/series.py together   (all notebooks from one empty cache, then once more:
+                                               one after another, and two side by side)
        python benchmarks/series.py tests      (`make check` and `make test`, about ten minutes)
 
-Every notebook is executed top to bottom in a kernel of its own, one after another. The cache is
-that of trained models; started once more, the notebooks find what they left in it. The clock runs
-from starting the kernel to the end of the last cell, or, for "first figure", of the first that
-shows one. The peak memory is that of the kernel (VmHWM, Linux alone). Who adds to the tests'
-minutes says what was saved for it.
+Every notebook is executed top to bottom in a kernel of its own, one after another, unless they run
+side by side, as `make cache` runs them. The cache is that of trained models; started once more, the
+notebooks find what they left in it. The clock runs from starting the kernel to the end of the last
+cell, or, for "first figure", of the first that shows one. The peak memory is that of the kernel
+(VmHWM, Linux alone). Who adds to the tests' minutes says what was saved for it.
 """
 
 import os
@@ -24,6 +25,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 NUMBERED = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+SIDE_BY_SIDE = NOTEBOOKS.parent / "tools" / "execute_notebooks.py"
 TUTORIAL = NOTEBOOKS / "tutorial_7" / "source" / "tutorial_7" / "tutorial_7.ipynb"
 
 
@@ -84,14 +86,28 @@ def notebooks():
     }
 
 
+def one_after_another():
+    """As a student works through the series."""
+    for path in NUMBERED:
+        run(path)
+
+
+def side_by_side():
+    """As `make cache` does it for a class."""
+    subprocess.run([sys.executable, SIDE_BY_SIDE, "--discard", *NUMBERED], check=True)
+
+
 def together():
-    """Minutes of all notebooks, one after another, as of a student who works through the series."""
+    """Minutes of all numbered notebooks."""
     minutes = {}
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["LECTURE_CACHE"] = cache
-        for state in ("from an empty cache", "once more"):
-            minutes[state] = round(sum(run(path)["seconds"] for path in NUMBERED) / 60, 1)
-            print(minutes, flush=True)
+    for way, execute_all in (("", one_after_another), ("side by side, ", side_by_side)):
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["LECTURE_CACHE"] = cache
+            for state in ("from an empty cache", "once more"):
+                start = time.perf_counter()
+                execute_all()
+                minutes[way + state] = round((time.perf_counter() - start) / 60, 1)
+                print(minutes, flush=True)
     return {"minutes, one cache": minutes}
 
 
