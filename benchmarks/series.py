@@ -8,8 +8,9 @@ usage: python benchmarks/series.py            (each notebook, from an empty cach
 Every notebook is executed top to bottom in a kernel of its own, one after another, unless they run
 side by side, as `make cache` runs them. The cache is that of trained models; started once more, the
 notebooks find what they left in it. The clock runs from starting the kernel to the end of the last
-cell, or, for "first figure", of the first that shows one. The peak memory is that of the kernel
-(VmHWM, Linux alone). Who adds to the tests' minutes says what was saved for it.
+cell, or, for "first figure", of the first that shows one; with `together`, until the last kernel
+has ended. The peak memory is that of the kernel (VmHWM, Linux alone). Who adds to the tests'
+minutes says what was saved for it.
 """
 
 import os
