@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent / "tests"
 # a model that 08 then finds in the cache.
 LONGEST_FIRST = ("06", "09", "07", "03", "01", "08", "10", "02")
 # A solution that trains one more model: `make test-solutions` runs it, `make test` the others.
-TRAINS = re.compile(r"\b(train|trained|training\.fit|fit_classifier|fit_gan)\(")
+TRAINS = re.compile(r"\b(train|trained|training\.fit|fit_classifier|fit_gan|\w+_loop)\(")
 MARKERS = (
     "slow: a unit test that `make check` leaves out and `make test` runs",
     "matrix: a case of a long matrix, run by a make target of its own",

@@ -269,13 +269,16 @@ TAKEN = {
 }
 
 
-@pytest.mark.parametrize("form", TAKEN)
+@pytest.mark.parametrize("form", named(TAKEN, ["nested"]))
 def test_the_package_s_answer_is_known_in_any_wrapping(form):
     with Submission(SETUP, [("kl", TAKEN[form])]) as submission:
         assert "0 points" in submission.verdict("kl", 5)[0]
 
 
-@pytest.mark.parametrize("body", ["pass", "def encode(self, x):\n        return super().encode(x)"])
+BODIES = ["pass", "def encode(self, x):\n        return super().encode(x)"]
+
+
+@pytest.mark.parametrize("body", named(BODIES, BODIES[1:]))
 def test_a_class_that_inherits_the_package_s_is_the_package_s(body):
     with Submission(SETUP, [("model", f"class VAE(take('VAE')):\n    {body}")]) as submission:
         assert "0 points" in submission.verdict("model", 5)[0]
