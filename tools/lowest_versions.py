@@ -12,10 +12,11 @@ PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
 def lowest(project: dict) -> list[str]:
-    """Return "name==version" for each "name>=version" in pyproject.toml's table [project], extras
-    included."""
+    """Return "name==version" for each "name>=version" or "name>=version,<upper" in pyproject.toml's
+    table [project], extras included."""
     extras = project["optional-dependencies"].values()
-    return [requirement.replace(">=", "==") for requirement in sum(extras, project["dependencies"])]
+    lower = [requirement.split(",")[0] for requirement in sum(extras, project["dependencies"])]
+    return [requirement.replace(">=", "==") for requirement in lower]
 
 
 if __name__ == "__main__":
