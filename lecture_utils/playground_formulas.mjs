@@ -103,10 +103,10 @@ export function reparameterization(el) {
     drawPaths($(".left"), x, epsilon.slice(0, PATHS), z);
     drawEstimates($(".right"), exact, [
       ["trick", trick, COLORS.latent],
-      ["score function", score, COLORS.reconstruction],
+      ["score function", score, COLORS.prior],
     ]);
     return (
-      `At x = ${signed(x, 2)}, from ${n} samples: ${signed(mean(trick), 1)} with the trick, ` +
+      `At x = ${signed(x, 2)}, from ${n} sample${n > 1 ? "s" : ""}: ${signed(mean(trick), 1)} with the trick, ` +
       `${score ? signed(mean(score), 1) : "undefined"} with the score function, ` +
       `${signed(exact, 1)} exactly.`
     );

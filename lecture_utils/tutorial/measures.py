@@ -233,7 +233,8 @@ def judge_target(value: float, slack: float = 0.0) -> None:
     """Raise NotYet if a mean test ELBO, in nats, is not the target of task 6."""
     expect(
         math.isfinite(value),
-        "The test ELBO is not finite: training diverged. Lower the peak learning rate.",
+        "The test ELBO is not finite: training diverged. If the checks of tasks 4 to 6 pass, lower"
+        " the peak learning rate.",
     )
     expect(
         value < -80,
@@ -246,7 +247,7 @@ def judge_target(value: float, slack: float = 0.0) -> None:
     )
     expect(
         value >= TARGET - slack,
-        f"The test ELBO is {value:.1f} nats: learning, but {TARGET - value:.1f} nats short. "
+        f"The test ELBO is {value:.2f} nats: learning, but {TARGET - value:.2g} nats short. "
         "Train longer, or with another peak learning rate.",
     )
 

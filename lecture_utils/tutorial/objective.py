@@ -150,6 +150,7 @@ def _scale(noise, mu, logvar):
     spread, sigma, one = noise.std(dim=0), (logvar / 2).exp(), torch.ones(3, dtype=noise.dtype)
     if ((spread / sigma).log().abs() < 0.06).all():
         return
+    times = (spread / sigma).log().mean().exp()
     mistakes = {
         "You scale epsilon by the variance sigma², but z needs sigma. (One of the slides has "
         "this misprint.)": (logvar.exp()),
@@ -158,7 +159,9 @@ def _scale(noise, mu, logvar):
         ),
         "epsilon is not scaled at all.": one,
         "You scale epsilon by 1 / sigma.": 1 / sigma,
-        "The noise is twice as large as sigma. epsilon has standard deviation 1.": 2 * sigma,
+        f"The noise is {times:.2g} times as large as sigma. epsilon has standard deviation 1.": (
+            times * sigma
+        ),
         "You scale epsilon by mu: mu is where z lies, sigma how far it strays.": mu.abs(),
     }
     if noise.min() >= 0:
@@ -476,9 +479,9 @@ def _judge_likelihood(given, r):
     large = tensor(r, "large", (2,))
     expect(
         near(large, torch.tensor([0.0, -200.0]), rtol=1e-4),
-        f"For logits of ±200, expected 0 and -200 nats, got {numbers(large)}: a probability was"
-        " rounded to 0 or 1 before its logarithm was taken, or the logits were clamped. Go from"
-        " the logits to the logarithm in one step.",
+        f"For logits of ±200, expected 0 and -200 nats, got {numbers(large)}: an exponential"
+        " overflowed, or a probability was rounded to 0 or 1 before its logarithm was taken, or"
+        " the logits were clamped. Go from the logits to the logarithm in one step.",
     )
     stacked = tensor(
         r,
@@ -597,7 +600,12 @@ def _elbo_mistakes(given, x):
         ),
         "The KL is divided by the number of pixels.": rec - kl / D,
         "The KL is averaged over the examples: it is per example, like the rest.": rec - kl.mean(),
-        "The KL is halved: it holds its ½ already.": rec - kl / 2,
+        "The KL is halved, or averaged over the two latent dimensions: it is their sum, and holds "
+        "its ½ already.": rec - kl / 2,
+        # log q - log p at the draws. Without noise z - mu is 0 in float32, which leaves J / 2 out.
+        "The KL is estimated from the draws of z: take the exact one, of your gaussian_kl.": (
+            rec - kl - J / 2
+        ),
         "The sign is wrong: this is the loss, minus the ELBO.": kl - rec,
         "The sigmoid is applied twice: decode returns logits, and your likelihood expects "
         "logits.": (exact_likelihood(torch.sigmoid(logits), x).detach() - kl),
@@ -751,8 +759,11 @@ def _vague(given, x, r):
             "log-likelihoods, not z or its logits.": (
                 exact_likelihood(exact.decode(mu), x).detach() - kl
             ),
+            "The probabilities of pixels are averaged before the logarithm is taken: average the "
+            "log-likelihoods.": _of_mean_probabilities(exact, x) - kl,
         }
-        hints = [hint for hint, value in mistakes.items() if _within(seen, value, spread["vague"])]
+        near_by = spread["vague"] / 2  # a hint must fit better than a right answer need
+        hints = [hint for hint, value in mistakes.items() if _within(seen, value, near_by)]
         other = tensor(r, "vague other", (B,), f"with L = {MANY}")
         if len(hints) != 1:
             steady = _within(seen, other, 1.5 * spread["vague"])
@@ -782,6 +793,14 @@ def _vague(given, x, r):
             f"The gradient that reaches {reaches} is wrong: part of z or of the KL is cut off from"
             " the graph.",
         )
+
+
+def _of_mean_probabilities(model, x):
+    """log p(x) [B] of pixels whose probabilities are means over 20,000 draws of z."""
+    mu, logvar = (t.detach() for t in model.encode(x))
+    noise = torch.randn(20_000, *mu.shape, generator=seeded(2), dtype=mu.dtype)
+    p = torch.sigmoid(model.decode(mu + (logvar / 2).exp() * noise)).mean(dim=0).detach()
+    return (x * p.log() + (1 - x) * (1 - p).log()).sum(dim=-1)
 
 
 def _within(seen, exact, spread):

@@ -27,7 +27,10 @@ from lecture_utils.tutorial.task import (
 import torch
 
 B, D, J, H = 4, 9, 3, 7
-LOGITS = "There are values outside [0, 1]: these are logits, not probabilities."
+LOGITS = (
+    "There are values outside [0, 1]: these are logits, or something other than the sigmoid was"
+    " applied to them."
+)
 
 
 def _draw_toy(g):
@@ -211,6 +214,7 @@ def _judge_interpolate(given, r):
                         torch.sigmoid((1 - t) * logits[0] + t * logits[1])
                     ),
                     "The walk stops short of x_b: both ends belong to it.": walk(t * 4 / 5),
+                    "The walk starts beyond x_a: both ends belong to it.": walk((4 * t + 1) / 5),
                     "The walk leaves both ends out: they belong to it.": walk((4 * t + 1) / 6),
                     "The walk goes from x_b to x_a.": walk(1 - t),
                     "The walk goes beyond its ends.": walk(1.2 * t - 0.1),
@@ -221,7 +225,8 @@ def _judge_interpolate(given, r):
                     ),
                 },
             ),
-            "The probabilities are wrong: are the codes evenly spaced on a straight line?",
+            "The probabilities are wrong: are the codes evenly spaced on the straight line between"
+            " the two mean codes, ends included?",
             f"for image {worst + 1} of 5, ",
         )
         for steps in (2, 8):
@@ -275,8 +280,8 @@ def _judge_corrupt(given, r):
     expect(lost + won > 0, f"{seen}. Nothing is corrupted.")
     expect(
         min(lost, won) > 0.01,
-        f"{seen}. In this call every coin fell on the same side: is it fair, and has each pixel"
-        " its own?",
+        f"{seen}. In this call every coin fell on the same side: is it fair, drawn apart from"
+        " the choice of pixels, and has each pixel its own?",
     )
     changed = 1 - tensor(r, "ones noisy", (IMAGES, PIXELS))
     if 0.01 < changed.mean() < 0.99:
@@ -298,13 +303,15 @@ def _judge_corrupt(given, r):
         "What share should a fair coin change? Does `noise` reach your draw?",
     )
     if abs(lost - won) > 1.5 * close and abs(lost + won - rate) < 2 * close:
-        hint = "Ones and zeros do not change equally often. Is the coin fair?"
+        hint = (
+            "Ones and zeros do not change equally often. Is the coin fair, and drawn apart from the"
+            " choice of pixels?"
+        )
     expect(
         abs(lost - rate / 2) < close and abs(won - rate / 2) < close,
         f"{hint}\n{seen}, expected {rate / 2:.2f} of each.",
     )
     draws_are_fresh(r, "noisy", "noise")
-    _independent(1 - tensor(r, "narrow noisy", (3000, 24)), rate / 2)
     expect(same(r["untouched"], given["x"]), "With noise 0, pixels change.")
     coins = tensor(r, "coins", (IMAGES, PIXELS))
     expect(
@@ -313,6 +320,7 @@ def _judge_corrupt(given, r):
         " pure coin flips.",
     )
     _independent(coins, 0.5)
+    _independent(1 - tensor(r, "narrow noisy", (3000, 24)), rate / 2)
 
 
 def _independent(hits, rate):
@@ -343,14 +351,25 @@ def _probe_ae(functions, given, seed, record):
     value = loss(model, given["x"], seeded(seed))
     record.put("loss", value)
     record.put("again", loss(Toy(given), given["x"]))
-    record.put("seen", model.seen[0])
-    record.put("code", model.codes[-1])
+    _put_what_was_asked(model, record)
     for name, gradient in zip("AaCcWbV", gradients(value, model.leaves())):
         record.put(f"gradient {name}", gradient)
 
 
+def _put_what_was_asked(model, record):
+    """Keep what the encoder saw first and the decoder last, if both were asked."""
+    record["asked"] = bool(model.seen and model.codes)
+    if record["asked"]:
+        record.put("seen", model.seen[0])
+        record.put("code", model.codes[-1])
+
+
+NOT_ASKED = "The model was not asked: model.encode makes a code of x, model.decode its logits."
+
+
 def _judge_ae(given, r):
     no_error(r)
+    expect(r["asked"], NOT_ASKED)
     x = given["x"].double()
     value = tensor(
         r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"}
@@ -437,10 +456,11 @@ def _probe_dae(functions, given, seed, record):
     model = Toy(scaled)
     value = loss(model, given["x"], seeded(seed), noise=given["noise"])
     record.put("loss", value)
-    record.put("seen", model.seen[0])
-    record.put("code", model.codes[-1])
+    _put_what_was_asked(model, record)
     for name, gradient in zip("AaCcWbV", gradients(value, model.leaves())):
         record.put(f"gradient {name}", gradient)
+    if not record["asked"]:
+        return
     plain = Toy(scaled)
     loss(plain, given["x"], seeded(seed))
     record.put("seen by default", plain.seen[0])
@@ -455,6 +475,7 @@ def _probe_dae(functions, given, seed, record):
 
 def _judge_dae(given, r):
     no_error(r)
+    expect(r["asked"], NOT_ASKED)
     x = given["x"].double()
     value = tensor(
         r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"}

@@ -17,7 +17,17 @@ from torch import nn
 
 NUMPY = "numpy cuts off the graph, with detach or without: use torch's own functions."
 STUB = "NotImplementedError:"  # what the stub raises, without a text; torch's own have one
+GENERATOR = "generator may be None: then torch's own random numbers are used."
 LIBRARIES = str(Path(__file__).parents[1]), str(Path(torch.__file__).parent)
+
+HINTS = {  # for an error in an answer, by a part of its text
+    "call numpy()": NUMPY,
+    "'NoneType' object has no attribute 'device'": GENERATOR,
+    "'NoneType' object has no attribute 'manual_seed'": GENERATOR,
+    "only one element tensors can be converted": (
+        "Functions of math take single numbers: use torch's own."
+    ),
+}
 
 
 class NotYet(AssertionError):
@@ -114,7 +124,7 @@ def no_error(record, otherwise: dict[str, str] | None = None) -> None:
     """Raise NotYet if the function raised; `otherwise` gives a hint for an error by a part of its
     text."""
     if error := record.get("error"):
-        hints = {"call numpy()": NUMPY} | (otherwise or {})
+        hints = HINTS | (otherwise or {})
         hint = next((hint for part, hint in hints.items() if part in error), "")
         what = "Your code raised"
         if record.get("raised by") == "check":
@@ -315,7 +325,8 @@ def draws_are_fresh(record, name: str, what: str) -> None:
     )
     expect(
         not same(r[f"{name} free"], r[f"{name} free next"]),
-        f"Without a generator, two calls give the same {what}: a seed is set inside the function.",
+        f"Without a generator, two calls give the same {what}: a seed is set inside the function,"
+        " or a torch.Generator is made in it, which always starts alike.",
     )
 
 

@@ -6,6 +6,21 @@ divided by a line `---`).
 
 WRONG = {
     "sample": {
+        "device-of-none": (
+            "e = torch.randn(mu.shape, generator=generator,"
+            " device=generator.device)\nreturn mu + torch.exp(logvar / 2) * e"
+        ),
+        "generator-made-anew": (
+            "e = torch.randn(mu.shape, generator=generator or"
+            " torch.Generator())\nreturn mu + torch.exp(logvar / 2) * e"
+        ),
+        "uniform-both-sides": (
+            "e = 2 * torch.rand(mu.shape, generator=generator) - 1\nreturn mu +"
+            " torch.exp(logvar / 2) * e"
+        ),
+        "math-exp": (
+            "return mu + math.exp(logvar / 2) * torch.randn(mu.shape, generator=generator)"
+        ),
         "half-logvar-twice": (
             "return mu + torch.exp(logvar / 4) * torch.randn(mu.shape, generator=generator)"
         ),
@@ -176,6 +191,7 @@ WRONG = {
         ),
     },
     "likelihood": {
+        "exp-overflows": ("return (x * logits - torch.log(1 + torch.exp(logits))).sum(dim=-1)"),
         "squares": "return -(torch.sigmoid(logits) - x).square().sum(dim=-1)",
         "absolute": "return -(torch.sigmoid(logits) - x).abs().sum(dim=-1)",
         "zeros-only": "return ((1 - x) * F.logsigmoid(-logits)).sum(dim=-1)",
@@ -264,6 +280,27 @@ WRONG = {
         ),
     },
     "elbo": {
+        "kl-from-draws": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz ="
+            " reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nq ="
+            " torch.distributions.Normal(mu, torch.exp(logvar / 2))\np ="
+            " torch.distributions.Normal(torch.zeros_like(mu),"
+            " torch.ones_like(mu))\nkl = (q.log_prob(z) -"
+            " p.log_prob(z)).sum(dim=-1).mean(dim=0)\nreturn"
+            " bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - kl"
+        ),
+        "kl-averaged-over-latents": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz ="
+            " reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nkl ="
+            " gaussian_kl(mu, logvar) / mu.shape[-1]\nreturn"
+            " bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - kl"
+        ),
+        "mean-of-pixel-probabilities": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz ="
+            " reparameterize(mu.expand(shape), logvar.expand(shape), generator)\np ="
+            " torch.sigmoid(model.decode(z)).mean(dim=0)\nreturn (x * p.log() + (1 -"
+            " x) * (1 - p).log()).sum(dim=-1) - gaussian_kl(mu, logvar)"
+        ),
         "default-samples": (
             "mu, logvar = model.encode(x)\nz = reparameterize(mu, logvar, generator)\nreturn"
             " bernoulli_log_likelihood(model.decode(z), x) - gaussian_kl(mu, logvar)"
@@ -390,6 +427,27 @@ WRONG = {
         ),
     },
     "model": {
+        "tanh-mu-softplus-logvar": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden,"
+            " latent_dim), nn.Linear(hidden, latent_dim)\nself.b, self.c ="
+            " nn.Linear(latent_dim, hidden), nn.Linear(hidden, n_pixels)\n---\nh ="
+            " F.relu(self.a(x))\nreturn torch.tanh(self.m(h)),"
+            " F.softplus(self.v(h))\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "hidden-layer-of-logvar": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden,"
+            " latent_dim), nn.Linear(hidden, latent_dim)\nself.b, self.c ="
+            " nn.Linear(latent_dim, hidden), nn.Linear(hidden, n_pixels)\nself.w ="
+            " nn.Linear(hidden, hidden)\n---\nh = F.relu(self.a(x))\nreturn self.m(h),"
+            " self.v(F.relu(self.w(h)))\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "decode-without-return": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden,"
+            " latent_dim), nn.Linear(hidden, latent_dim)\nself.b, self.c ="
+            " nn.Linear(latent_dim, hidden), nn.Linear(hidden, n_pixels)\n---\nh ="
+            " F.relu(self.a(x))\nreturn self.m(h),"
+            " self.v(h)\n---\nself.c(F.relu(self.b(z)))"
+        ),
         "sigmoid-hidden": (
             "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim),"
             " nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden),"
@@ -607,6 +665,7 @@ WRONG = {
         "exchanged": "return 1e-2, 3",
     },
     "reconstruct": {
+        "exp-of-logits": ("return torch.exp(model.decode(model.encode(x)[0]))"),
         "logvar-code": "_, logvar = model.encode(x)\nreturn torch.sigmoid(model.decode(logvar))",
         "sigmoid-twice": "return torch.sigmoid(torch.sigmoid(model.decode(model.encode(x)[0])))",
         "tanh": "return (torch.tanh(model.decode(model.encode(x)[0])) + 1) / 2",
@@ -700,6 +759,11 @@ WRONG = {
         ),
     },
     "interpolate": {
+        "starts-beyond-a": (
+            "mu, _ = model.encode(torch.stack([x_a, x_b]))\nweight = (torch.arange(1,"
+            " steps + 1) / steps).unsqueeze(1)\nreturn torch.sigmoid(model.decode((1"
+            " - weight) * mu[0] + weight * mu[1]))"
+        ),
         "slerp": (
             "mu, _ = model.encode(torch.stack([x_a, x_b]))\na, b = mu\no = torch.acos((a @ b /"
             " a.norm() / b.norm()).clamp(-1, 1))\nt = torch.linspace(0, 1,"
@@ -766,6 +830,10 @@ WRONG = {
         ),
     },
     "corrupt": {
+        "one-draw-for-both": (
+            "u = torch.rand(x.shape, generator=generator)\nreturn torch.where(u <"
+            " noise, (u < 0.5).float(), x)"
+        ),
         "half-the-rate": (
             "m = torch.rand(x.shape, generator=generator) < noise / 2\nc = (torch.rand(x.shape,"
             " generator=generator) < 0.5).float()\nreturn torch.where(m, c, x)"
@@ -823,6 +891,10 @@ WRONG = {
         "rows-shuffled": "return x[torch.randperm(len(x), generator=generator)]",
     },
     "ae": {
+        "encode-not-asked": (
+            "hidden = torch.tanh(x @ model.A + model.a)\nreturn"
+            " -bernoulli_log_likelihood(model.decode(2 * hidden), x)"
+        ),
         "mean-over-pixels": (
             "return -bernoulli_log_likelihood(model.decode(model.encode(x)[0]), x) / x.shape[-1]"
         ),
