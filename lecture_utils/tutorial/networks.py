@@ -128,11 +128,11 @@ def _layers(record):
 
 
 def _count_hint(found, expected):
-    """Where to look if a model has more weights than expected, or fewer."""
+    """Where to look if a model has more weights than expected, or fewer, or other shapes."""
     if found > expected:
         return (
             "Is a layer too wide, or one too many? Each network has one hidden layer, and both"
-            " heads stand on the encoder's."
+            " heads of the encoder use the same one."
         )
     return (
         "Are the widths those of the text, has every layer a bias, and is every layer an attribute"

@@ -600,10 +600,11 @@ def _elbo_mistakes(given, x):
         ),
         "The KL is divided by the number of pixels.": rec - kl / D,
         "The KL is averaged over the examples: it is per example, like the rest.": rec - kl.mean(),
-        "The KL is halved, or averaged over the two latent dimensions: it is their sum, and holds "
-        "its ½ already.": rec - kl / 2,
+        "The KL is halved, or averaged over the two latent dimensions: it is a sum over them, and "
+        "holds its ½ already.": rec - kl / 2,
         # log q - log p at the draws. Without noise z - mu is 0 in float32, which leaves J / 2 out.
-        "The KL is estimated from the draws of z: take the exact one, of your gaussian_kl.": (
+        "The KL is too large by ½ per latent dimension: its -1 is missing, or it is estimated from "
+        "the draws of z. Take the exact one, of a gaussian_kl that passes its check.": (
             rec - kl - J / 2
         ),
         "The sign is wrong: this is the loss, minus the ELBO.": kl - rec,
@@ -762,7 +763,7 @@ def _vague(given, x, r):
             "The probabilities of pixels are averaged before the logarithm is taken: average the "
             "log-likelihoods.": _of_mean_probabilities(exact, x) - kl,
         }
-        near_by = spread["vague"] / 2  # a hint must fit better than a right answer need
+        near_by = spread["vague"] / 2  # a hint must fit better than a right answer has to
         hints = [hint for hint, value in mistakes.items() if _within(seen, value, near_by)]
         other = tensor(r, "vague other", (B,), f"with L = {MANY}")
         if len(hints) != 1:

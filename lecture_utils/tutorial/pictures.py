@@ -214,7 +214,7 @@ def _judge_interpolate(given, r):
                         torch.sigmoid((1 - t) * logits[0] + t * logits[1])
                     ),
                     "The walk stops short of x_b: both ends belong to it.": walk(t * 4 / 5),
-                    "The walk starts beyond x_a: both ends belong to it.": walk((4 * t + 1) / 5),
+                    "The walk leaves out x_a: both ends belong to it.": walk((4 * t + 1) / 5),
                     "The walk leaves both ends out: they belong to it.": walk((4 * t + 1) / 6),
                     "The walk goes from x_b to x_a.": walk(1 - t),
                     "The walk goes beyond its ends.": walk(1.2 * t - 0.1),
@@ -280,8 +280,8 @@ def _judge_corrupt(given, r):
     expect(lost + won > 0, f"{seen}. Nothing is corrupted.")
     expect(
         min(lost, won) > 0.01,
-        f"{seen}. In this call every coin fell on the same side: is it fair, drawn apart from"
-        " the choice of pixels, and has each pixel its own?",
+        f"{seen}. In this call every coin fell on the same side: is it fair, has each pixel its"
+        " own, and is it another draw than the one that chooses the pixels?",
     )
     changed = 1 - tensor(r, "ones noisy", (IMAGES, PIXELS))
     if 0.01 < changed.mean() < 0.99:
@@ -304,8 +304,8 @@ def _judge_corrupt(given, r):
     )
     if abs(lost - won) > 1.5 * close and abs(lost + won - rate) < 2 * close:
         hint = (
-            "Ones and zeros do not change equally often. Is the coin fair, and drawn apart from the"
-            " choice of pixels?"
+            "Ones and zeros do not change equally often. Is the coin fair, and is it another"
+            " draw than the one that chooses the pixels?"
         )
     expect(
         abs(lost - rate / 2) < close and abs(won - rate / 2) < close,
@@ -364,7 +364,10 @@ def _put_what_was_asked(model, record):
         record.put("code", model.codes[-1])
 
 
-NOT_ASKED = "The model was not asked: model.encode makes a code of x, model.decode its logits."
+NOT_ASKED = (
+    "The model was not asked for both: model.encode makes a code of x, model.decode makes logits of"
+    " the code."
+)
 
 
 def _judge_ae(given, r):

@@ -22,10 +22,13 @@ LIBRARIES = str(Path(__file__).parents[1]), str(Path(torch.__file__).parent)
 
 HINTS = {  # for an error in an answer, by a part of its text
     "call numpy()": NUMPY,
-    "'NoneType' object has no attribute 'device'": GENERATOR,
-    "'NoneType' object has no attribute 'manual_seed'": GENERATOR,
+    **{
+        f"'NoneType' object has no attribute '{name}'": GENERATOR
+        for name in ("device", "manual_seed", "initial_seed", "get_state")
+    },
     "only one element tensors can be converted": (
-        "Functions of math take single numbers: use torch's own."
+        "Functions of math, and float(), take single numbers: use torch's own. A list of tensors is"
+        " joined by torch.stack, not by torch.tensor."
     ),
 }
 

@@ -289,6 +289,12 @@ WRONG = {
             " p.log_prob(z)).sum(dim=-1).mean(dim=0)\nreturn"
             " bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - kl"
         ),
+        "kl-without-its-one": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\n"
+            "z = reparameterize(mu.expand(shape), logvar.expand(shape), generator)\n"
+            "kl = 0.5 * (mu**2 + logvar.exp() - logvar).sum(dim=-1)\n"
+            "return bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - kl"
+        ),
         "kl-averaged-over-latents": (
             "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz ="
             " reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nkl ="
@@ -759,6 +765,11 @@ WRONG = {
         ),
     },
     "interpolate": {
+        "tensor-of-tensors": (
+            "mu, _ = model.encode(torch.tensor([x_a, x_b]))\n"
+            "weight = torch.linspace(0, 1, steps).unsqueeze(1)\n"
+            "return torch.sigmoid(model.decode((1 - weight) * mu[0] + weight * mu[1]))"
+        ),
         "starts-beyond-a": (
             "mu, _ = model.encode(torch.stack([x_a, x_b]))\nweight = (torch.arange(1,"
             " steps + 1) / steps).unsqueeze(1)\nreturn torch.sigmoid(model.decode((1"
