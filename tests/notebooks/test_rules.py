@@ -115,6 +115,18 @@ def test_outputs_that_answer_a_question_are_saved_collapsed(path):
 
 
 @EVERY_NUMBERED
+def test_the_first_output_behind_a_prediction_is_collapsed_or_no_answer(path):
+    asked = False
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            asked = "**Predict" in cell.source.split("</details>")[-1]
+        elif asked and cell.outputs:
+            tags = cell.metadata.get("tags", [])
+            assert {"hide-output", "no-answer"} & set(tags), cell.source
+            asked = False
+
+
+@EVERY_NUMBERED
 def test_has_the_parts_every_chapter_has(path):
     text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
     assert text.startswith(f"# {path.stem[:2]} · ")
