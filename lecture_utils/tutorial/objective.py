@@ -801,7 +801,7 @@ def _of_mean_probabilities(model, x):
     mu, logvar = (t.detach() for t in model.encode(x))
     noise = torch.randn(20_000, *mu.shape, generator=seeded(2), dtype=mu.dtype)
     p = torch.sigmoid(model.decode(mu + (logvar / 2).exp() * noise)).mean(dim=0).detach()
-    return (x * p.log() + (1 - x) * (1 - p).log()).sum(dim=-1)
+    return exact_likelihood(torch.logit(p), x)
 
 
 def _within(seen, exact, spread):

@@ -191,7 +191,7 @@ WRONG = {
         ),
     },
     "likelihood": {
-        "exp-overflows": ("return (x * logits - torch.log(1 + torch.exp(logits))).sum(dim=-1)"),
+        "exp-overflows": "return (x * logits - torch.log(1 + torch.exp(logits))).sum(dim=-1)",
         "squares": "return -(torch.sigmoid(logits) - x).square().sum(dim=-1)",
         "absolute": "return -(torch.sigmoid(logits) - x).abs().sum(dim=-1)",
         "zeros-only": "return ((1 - x) * F.logsigmoid(-logits)).sum(dim=-1)",
@@ -671,7 +671,7 @@ WRONG = {
         "exchanged": "return 1e-2, 3",
     },
     "reconstruct": {
-        "exp-of-logits": ("return torch.exp(model.decode(model.encode(x)[0]))"),
+        "exp-of-logits": "return torch.exp(model.decode(model.encode(x)[0]))",
         "logvar-code": "_, logvar = model.encode(x)\nreturn torch.sigmoid(model.decode(logvar))",
         "sigmoid-twice": "return torch.sigmoid(torch.sigmoid(model.decode(model.encode(x)[0])))",
         "tanh": "return (torch.tanh(model.decode(model.encode(x)[0])) + 1) / 2",
