@@ -23,14 +23,14 @@ help:  ## list the targets
 	@echo "make test-processors  notebooks and unit tests as on other machines, and on four threads: an hour"
 	@echo "make test-lowest      make test with the lowest versions that pyproject.toml allows"
 	@echo "make notebooks        execute all notebooks in place and save their outputs"
-	@echo "make cache            train every model of the notebooks into LECTURE_CACHE, for a class"
+	@echo "make cache            keep every trained model and long result of the notebooks in LECTURE_CACHE, for a class"
 	@echo "make bench            measure speed, memory and the notebooks' times; write benchmarks/"
 	@echo "make bench-ablation   measure what each part of fit is worth (after make bench)"
 	@echo "make bench-published  train the models of a published table (hours; can be interrupted)"
 	@echo "make study            go on with the study of notebook 07 (hours; can be interrupted)"
 	@echo "make book             build the web edition, a static site, in build/book/html"
 	@echo "make tutorial         generate the students' release of Tutorial 7 from its source"
-	@echo "make clean            delete trained models and caches (the installation stays)"
+	@echo "make clean            delete the caches, that of trained models among them (the installation stays)"
 
 $(VENV)/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12), (3, 13), (3, 14)])' || { \

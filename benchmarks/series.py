@@ -6,11 +6,11 @@ usage: python benchmarks/series.py            (each notebook, from an empty cach
        python benchmarks/series.py tests      (`make check` and `make test`, about ten minutes)
 
 Every notebook is executed top to bottom in a kernel of its own, one after another, unless they run
-side by side, as `make cache` runs them. The cache is that of trained models; started once more, the
-notebooks find what they left in it. The clock runs from starting the kernel to the end of the last
-cell, or, for "first figure", of the first that shows one; with `together`, until the last kernel
-has ended. The peak memory is that of the kernel (VmHWM, Linux alone). Who adds to the tests'
-minutes says what was saved for it.
+side by side, as `make cache` runs them. The cache is that of trained models and long results;
+started once more, the notebooks find what they left in it. The clock runs from starting the kernel
+to the end of the last cell, or, for "first figure", of the first that shows one; with `together`,
+until the last kernel has ended. The peak memory is that of the kernel (VmHWM, Linux alone). Who
+adds to the tests' minutes says what was saved for it.
 """
 
 import os

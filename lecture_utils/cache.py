@@ -1,4 +1,4 @@
-"""What takes long is computed once and kept: trained models, the mixture of Bernoullis.
+"""What takes long is computed once and kept: trained models, mixtures, what was measured of them.
 
 A result is found again by the fingerprint of all that it depends on: tensors, plain values, and the
 code that computes it. A changed comment, or a change in a function that was not used, computes
@@ -55,8 +55,40 @@ def cached(
     return entry
 
 
+def remembered(function: Callable) -> Callable:
+    """Decorate a function whose results are kept, so that the same call is computed only once.
+
+    Arguments, code and globals decide what the same call is (see `fingerprint`). The function draws
+    from generators of its own alone. It returns tensors, numbers, strings, or lists and dicts of
+    them. Raises TypeError as `fingerprint` does, and for a result of another kind.
+    """
+
+    @functools.wraps(function)
+    def look_up(*args, **kwargs):
+        def compute():
+            result = function(*args, **kwargs)
+            _check_can_be_kept(result)
+            return {"result": result}
+
+        return cached(function.__name__, [function, args, kwargs], compute)["result"]
+
+    return look_up
+
+
+def _check_can_be_kept(result):
+    """Only what `torch.load(weights_only=True)` gives back as it was; a subclass it would not."""
+    if type(result) in (list, dict):
+        for item in [*result, *result.values()] if type(result) is dict else result:
+            _check_can_be_kept(item)
+    elif type(result) not in (torch.Tensor, type(None), bool, int, float, str):
+        raise TypeError(
+            f"A {type(result).__name__} cannot be kept in the cache. "
+            "Let the function return tensors, numbers, strings, or lists and dicts of them."
+        )
+
+
 def cache_dir() -> Path:
-    """Return the folder of trained models: ``LECTURE_CACHE``, else the checkout's ``.cache/``."""
+    """Return the folder of what is kept: ``LECTURE_CACHE``, else the checkout's ``.cache/``."""
     if chosen := os.environ.get("LECTURE_CACHE"):
         return Path(chosen)
     is_checkout = (CHECKOUT / "pyproject.toml").exists()  # else: an installed package
@@ -124,7 +156,7 @@ def fingerprint(depends_on: list) -> str:
     Each part enters with its type and length, a tensor with dtype and shape, so that no two lists
     of parts look alike; the versions of torch and Python enter, too. A function of this package or
     of a notebook enters with its bytecode and all that it refers to, the values of its globals
-    included; one of a library only by name.
+    included; one of a library by its name and the library's version.
     Raises TypeError for what cannot be told apart from another of its kind.
     """
     digest = hashlib.sha256()
@@ -166,8 +198,11 @@ def _feed(digest, part, seen):
         _feed(digest, ["partial", part.func, part.args, part.keywords], seen)
     elif _is_ours(type(part)) or isinstance(part, nn.Module):
         _feed_object(digest, part, seen)
-    elif isinstance(part, types.BuiltinFunctionType):
+    elif hasattr(part, "cache_info"):  # made by functools.cache
+        _feed(digest, part.__wrapped__, seen)
+    elif callable(part) and hasattr(part, "__name__"):  # a function that is not written in Python
         _feed_code(digest, part, seen)
+        _feed(digest, getattr(part, "__self__", None), seen)  # of which object it is a method
     else:
         raise TypeError(
             f"A {type(part).__name__} cannot enter a cache's fingerprint: two that differ could "
@@ -181,7 +216,12 @@ def _feed_object(digest, part, seen):
         return None
     seen.add(id(part))
     if not isinstance(part, nn.Module):
-        return _feed(digest, [type(part), vars(part)], seen)
+        own = {  # what a cached_property has computed follows from the rest
+            name: value
+            for name, value in vars(part).items()
+            if not isinstance(getattr(type(part), name, None), functools.cached_property)
+        }
+        return _feed(digest, [type(part), own], seen)
     for module in part.modules():
         public = {name: value for name, value in vars(module).items() if name[0] != "_"}
         public.pop("training")
@@ -190,10 +230,13 @@ def _feed_object(digest, part, seen):
 
 
 def _feed_code(digest, part, seen):
-    """A function, class or module; one of a library by its name, ours with all that it is."""
+    """A function, class or module; one of a library by name and version, ours with all it is."""
     name = f"{getattr(part, '__module__', '')}.{getattr(part, '__qualname__', part.__name__)}"
     digest.update(f"<code:{len(name)}:{name}>".encode())
-    if id(part) in seen or isinstance(part, types.ModuleType) or not _is_ours(part):
+    if id(part) in seen:
+        return
+    if isinstance(part, types.ModuleType) or not _is_ours(part):
+        _feed(digest, _library_version(part), seen)
         return
     seen.add(id(part))
     if isinstance(part, type):
@@ -209,7 +252,8 @@ def _feed_class(digest, part, seen):
     if dataclasses.is_dataclass(part):
         _feed(digest, [field.name for field in dataclasses.fields(part)], seen)
     for name, member in sorted(vars(part).items()):
-        member = getattr(member, "__func__", None) or getattr(member, "fget", None) or member
+        for inside in ("__func__", "fget", "func"):  # of class methods and properties
+            member = getattr(member, inside, member)
         generated = name.startswith("__") and (name != "__init__" or dataclasses.is_dataclass(part))
         if isinstance(member, types.FunctionType) and _is_ours(member) and not generated:
             _feed_function(digest, member, seen)
@@ -244,9 +288,20 @@ def _feed_bytecode(digest, code, docstring, seen):
     return names
 
 
+def _library_version(part):
+    """The version that the library of a function, class or module states; None if it has none."""
+    return getattr(sys.modules.get(_module_of(part).split(".")[0]), "__version__", None)
+
+
+def _module_of(part):
+    if isinstance(part, types.ModuleType):
+        return part.__name__
+    return getattr(part, "__module__", None) or ""
+
+
 def _is_ours(part):
     """Is this function, class or module part of this package, or of a notebook or a script?"""
-    name = part.__name__ if isinstance(part, types.ModuleType) else part.__module__ or ""
+    name = _module_of(part)
     package = name.split(".")[0]
     if package in ("lecture_utils", "__main__"):
         return True

@@ -3,7 +3,7 @@
 usage: python tools/execute_notebooks.py [--discard] [NOTEBOOK.ipynb ...]
 
 Without names, all of notebooks/, two side by side, each on its share of the cores. With --discard
-they run for the trained models that they leave in the cache (`make cache`), and nothing is saved.
+they run for what they leave in the cache (`make cache`), and nothing is saved.
 
 Outputs are kept, widget views and widget state are not; the alt text of a figure is copied to its
 cell's metadata for the web edition; outputs of cells tagged hide-output and sources of cells tagged

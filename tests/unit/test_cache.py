@@ -1,6 +1,7 @@
 """The cache: what is found again, what is not, what may be shared, and what a broken one costs."""
 
 import copy
+import functools
 import json
 import multiprocessing
 import os
@@ -14,8 +15,9 @@ from typing import NamedTuple
 
 from lecture_utils import cache as caching
 from lecture_utils import models, training
-from lecture_utils.cache import cached, fingerprint
+from lecture_utils.cache import cached, fingerprint, remembered
 
+import numpy as np
 import pytest
 import torch
 
@@ -70,6 +72,9 @@ ALIKE = [  # pairs whose bytes, or whose text, are the same one after the other
     ([models.VAE(**SMALL)], [models.VAE(**SMALL, activation=torch.nn.Tanh)]),
     ([models.DenoisingAutoencoder(**SMALL)], [models.DenoisingAutoencoder(**SMALL, noise=0.1)]),
     ([torch.optim.Adam], [torch.optim.SGD]),
+    ([np.exp], [np.expm1]),
+    (["a".join], ["b".join]),
+    ([functools.cache(lambda x: x + 1)], [functools.cache(lambda x: x + 2)]),
 ]
 
 
@@ -94,6 +99,15 @@ def test_torchs_version_counts(monkeypatch):
     before = fingerprint([1])
     monkeypatch.setattr(torch, "__version__", "99.0")
     assert fingerprint([1]) != before
+
+
+@pytest.mark.parametrize(
+    ("of_library", "version"), [(np.linalg.norm, 1), (np.ndarray, 1), (np, 1), (json.dumps, 0)]
+)
+def test_a_librarys_version_counts_where_it_is_used(of_library, version, monkeypatch):
+    before = fingerprint([of_library])
+    monkeypatch.setattr(np, "__version__", "99.0")
+    assert (fingerprint([of_library]) != before) == version
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -297,6 +311,85 @@ def test_an_objects_attributes_count():
         epochs: int
 
     assert fingerprint([Cycle(1)]) != fingerprint([Cycle(2)])
+
+
+class Squares:
+    def __init__(self, n):
+        self.n = n
+
+    @functools.cached_property
+    def values(self):
+        return [i**2 for i in range(self.n)]
+
+
+def test_what_an_object_has_computed_for_itself_does_not_count(monkeypatch):
+    """It follows from the rest, and the rest is there before it."""
+    fresh, used = Squares(3), Squares(3)
+    assert used.values == [0, 1, 4]
+    assert fingerprint([fresh]) == fingerprint([used]) != fingerprint([Squares(4)])
+    before = fingerprint([fresh])
+    other = functools.cached_property(lambda self: [i**3 for i in range(self.n)])
+    other.__set_name__(Squares, "values")
+    monkeypatch.setattr(Squares, "values", other)
+    assert fingerprint([Squares(3)]) != before  # but how it computes does
+
+
+# Computed once
+
+
+DRAWN = """
+def drawn(x, power=1):
+    return {"draw": torch.rand(()), "all": [shift * x**power, 0.5, 2, True, "text", None]}
+"""
+
+
+def a_remembered(source=DRAWN, shift=1.0):
+    """A function that draws anew whenever it is computed."""
+    return remembered(defined(source, {"torch": torch, "shift": shift}, "drawn"))
+
+
+def test_a_remembered_function_is_computed_once_for_the_same_call(cache):
+    x = torch.arange(3.0)
+    first = a_remembered()(x)
+    assert a_remembered()(x)["draw"] == first["draw"]
+    kept, *rest = a_remembered()(x)["all"]
+    assert torch.equal(kept, x) and rest == [0.5, 2, True, "text", None]
+    assert len(files(cache)) == 1 and files(cache)[0].startswith("drawn-")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: a_remembered()(x + 1),
+        lambda x: a_remembered()(x, 2),
+        lambda x: a_remembered()(x, power=2),
+        lambda x: a_remembered(shift=2.0)(x),
+        lambda x: a_remembered(DRAWN.replace("0.5", "0.6"))(x),
+    ],
+)
+def test_a_remembered_function_is_computed_anew_for_another_call_or_other_code(call, cache):
+    x = torch.arange(3.0)
+    assert a_remembered()(x)["draw"] != call(x)["draw"]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [(1, 2), np.zeros(2), np.float64(1), models.VAE(**SMALL), {"a": [object()]}, {1.5: {2}}],
+    ids=lambda result: type(result).__name__,
+)
+def test_what_would_not_come_back_as_it_was_is_not_kept(result, cache):
+    @remembered
+    def compute(_):
+        return result
+
+    with pytest.raises(TypeError, match="cannot"):
+        compute(1)
+    assert files(cache) == []
+
+
+def test_a_remembered_function_may_not_draw_from_a_generator_of_others(cache):
+    with pytest.raises(TypeError, match="A Generator cannot enter"):
+        a_remembered()(torch.Generator())
 
 
 # Trained once
