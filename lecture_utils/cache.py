@@ -10,6 +10,7 @@ nothing anew. Up to three folders are looked through:
 """
 
 import dataclasses
+import dis
 import errno
 import functools
 import hashlib
@@ -262,30 +263,34 @@ def _feed_class(digest, part, seen):
 def _feed_function(digest, function, seen):
     """A function: its bytecode, its defaults, and the globals and outer variables it names."""
     function = getattr(function, "__wrapped__", function)
-    names = _feed_bytecode(digest, function.__code__, function.__doc__, seen)
+    named, attributes = _feed_bytecode(digest, function.__code__, function.__doc__, seen)
     _feed(digest, [function.__defaults__, function.__kwdefaults__], seen)
     for cell in function.__closure__ or ():
         if cell.cell_contents is not function:
             _feed(digest, cell.cell_contents, seen)
-    for name in sorted(names & function.__globals__.keys()):
+    for name in sorted(named & function.__globals__.keys()):
         value = function.__globals__[name]
         if isinstance(value, types.ModuleType) and _is_ours(value):
-            for used in sorted(names & vars(value).keys()):
+            for used in sorted(attributes & vars(value).keys()):
                 _feed(digest, vars(value)[used], seen)
         else:
             _feed(digest, value, seen)
 
 
 def _feed_bytecode(digest, code, docstring, seen):
-    """The bytecode of a function and of those inside it; return the names that they look up."""
-    names = set(code.co_names)
+    """The bytecode of a function and of those inside it; return the names of the globals that they
+    read, and of attributes."""
+    steps = list(dis.get_instructions(code))
+    named = {step.argval for step in steps if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    attributes = set(code.co_names)
     digest.update(f"<bytecode:{len(code.co_code)}>".encode() + code.co_code)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            names |= _feed_bytecode(digest, constant, None, seen)
+            inside = _feed_bytecode(digest, constant, None, seen)
+            named, attributes = named | inside[0], attributes | inside[1]
         elif constant is not Ellipsis and (docstring is None or constant != docstring):
             _feed(digest, constant, seen)
-    return names
+    return named, attributes
 
 
 def _library_version(part):

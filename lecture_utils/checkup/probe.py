@@ -187,14 +187,14 @@ class Probe:
             return result
         return memory[key]
 
-    def call_encoder(self, trace: Trace, factor: float, differentiable: bool = False):
-        """Return mu and the second number for the inputs of a trace, multiplied by a factor; with
-        a gradient with respect to the inputs if that is asked for."""
+    def call_encoder(self, trace: Trace, factor: float, leaves: list | None = None):
+        """Return mu and the second number for the inputs of a trace, multiplied by a factor. To a
+        list of `leaves` the floating inputs are added, and the gradient leads back to them."""
         values = []
         for index, args, kwargs in trace.encoder_arguments[: len(self.encode)]:
             args, kwargs = (
-                _scaled(args, factor, differentiable),
-                {key: _scaled((v,), factor, differentiable)[0] for key, v in kwargs.items()},
+                _scaled(args, factor, leaves),
+                {key: _scaled((v,), factor, leaves)[0] for key, v in kwargs.items()},
             )
             with trace.precision:
                 values.append(self.original_encode[index](*args, **kwargs))
@@ -241,13 +241,15 @@ def sharp(x: torch.Tensor) -> torch.Tensor:
     return x.round() if x.min() >= 0 and x.max() <= 1 else x
 
 
-def _scaled(values, factor, differentiable):
-    """Multiply the floating tensors among the values; with a gradient if that is asked for."""
+def _scaled(values, factor, leaves):
+    """Multiply the floating tensors among the values; they are added to a list of `leaves`."""
 
     def scaled(v):
         v = v * factor
-        # A clone may be changed in place, as some layers do.
-        return v.detach().requires_grad_().clone() if differentiable else v
+        if leaves is None:
+            return v
+        leaves.append(v.detach().requires_grad_())
+        return leaves[-1].clone()  # a clone may be changed in place, as some layers do
 
     return [
         scaled(v) if isinstance(v, torch.Tensor) and v.is_floating_point() else v for v in values

@@ -116,9 +116,13 @@ def _collapse(e):
     if abs(e.draw.to_mu - 1) > 0.05 or not e.draw.to_second:
         cause = "not known: the draw's gradient is not what it should be (found above)"
         return (f"{cause}; {dose}",), DRAW if e.draw.to_second else case(14)
-    cause = f"a real collapse: the draw has its gradient, and {dose}. Treatments: if a "
-    cause += "hidden layer of the encoder is off for every image, another start; else KL annealing "
-    cause += "or free bits, or a weaker decoder, each from a new start"
+    cause = f"a real collapse: the draw has its gradient, and {dose}. "
+    if e.paths.encoder_flat:
+        cause += "What encode returns does not depend on x: a hidden layer of the encoder is off "
+        cause += "for every image, its last weights are all 0, or x is left out. Mend that, or "
+        cause += "begin anew, with a lower rate, or with LeakyReLU or SiLU"
+    else:
+        cause += "Treatments: KL annealing or free bits, or a weaker decoder, each from a new start"
     return (cause,), f"notebook 10, {COLLAPSE}"
 
 

@@ -258,6 +258,14 @@ def test_a_notebooks_loss_counts_with_the_globals_that_it_names():
     assert fingerprint([first]) == fingerprint([again]) != fingerprint([other])
 
 
+def test_a_global_with_the_name_of_an_attribute_does_not_count():
+    source = "def loss(model, x, generator):\n    return x.mean(1)\n"
+    plain, *others = (
+        defined(source, {"mean": mean}) for mean in (1.0, 2.0, torch.distributions.Normal(0, 1))
+    )
+    assert all(fingerprint([plain]) == fingerprint([other]) for other in others)
+
+
 def test_a_notebooks_loss_counts_with_what_it_closes_over():
     make = defined(CLOSED_OVER, notebook(), "make")
     assert fingerprint([make(1.0)]) == fingerprint([make(1.0)]) != fingerprint([make(4.0)])

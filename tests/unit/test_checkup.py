@@ -117,7 +117,7 @@ def test_of_a_collapse_nothing_is_claimed_that_was_not_measured():
         beta=1.0,
         draw=None,
         dose=SimpleNamespace(strange_kl=False, likelihood=None),
-        paths=Paths(False, 0.0, False, ""),
+        paths=Paths(False, 0.0, False, "", False),
         squared=False,
     )
     causes, see = rules_model._collapse(patient)

@@ -472,7 +472,46 @@ def test_the_cause_of_a_collapse_is_the_one_that_was_measured(options, beta, cau
     )
     (finding,) = (f for f in report.findings if f.name == "collapse")
     assert cause in finding.causes[0] and see in finding.see
-    assert len(finding.causes) == 1 and ("real" in cause) == ("Treatments" in finding.causes[0])
+    assert len(finding.causes) == 1
+    assert ("real" in cause) == ("does not depend on x" in finding.causes[0])  # its heads are 0
+
+
+def nearly_silent(model):
+    """Its heads are small, not 0, as after a collapse that the KL brought about."""
+    with torch.no_grad():
+        for name in ("fc21", "fc22"):
+            model.get_submodule(name).weight.mul_(1e-3)
+            model.get_submodule(name).bias.zero_()
+
+
+def off(model):
+    """Every unit of the encoder's hidden layer is off, for every image."""
+    nearly_silent(model)
+    nn.init.constant_(model.enc[0].bias, -1e3)
+
+
+def left_out(model):
+    nearly_silent(model)
+    encode = model.encode
+    model.encode = lambda x: encode(0 * x)
+
+
+def thresholds(model):
+    """No gradient comes back to x, but the code depends on it."""
+    nearly_silent(model)
+    encode = model.encode
+    model.encode = lambda x: encode((x > 0.5).to(x))
+
+
+@pytest.mark.parametrize(
+    ("change", "blind"),
+    [(off, True), (left_out, True), (nearly_silent, False), (thresholds, False)],
+)
+def test_an_encoder_to_which_x_does_not_come_is_told_from_one_that_is_silent(change, blind):
+    report = changed(change, error=squared, x=3 * G, trained=True)
+    (finding,) = (f for f in report.findings if f.name == "collapse")
+    assert ("does not depend on x" in finding.causes[0]) == blind
+    assert ("Treatments: KL annealing" in finding.causes[0]) == (not blind)
 
 
 def test_a_loss_without_a_gradient_is_called_so():
