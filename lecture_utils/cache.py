@@ -60,8 +60,8 @@ def remembered(function: Callable) -> Callable:
     """Decorate a function whose results are kept, so that the same call is computed only once.
 
     Arguments, code and globals decide what the same call is (see `fingerprint`). The function draws
-    from generators of its own alone. It returns tensors, numbers, strings, or lists and dicts of
-    them. Raises TypeError as `fingerprint` does, and for a result of another kind.
+    from generators of its own alone. It returns tensors (on the CPU, detached), numbers, strings,
+    or lists and dicts of them. Raises TypeError as `fingerprint` does, and for another result.
     """
 
     @functools.wraps(function)
@@ -81,7 +81,13 @@ def _check_can_be_kept(result):
     if type(result) in (list, dict):
         for item in [*result, *result.values()] if type(result) is dict else result:
             _check_can_be_kept(item)
-    elif type(result) not in (torch.Tensor, type(None), bool, int, float, str):
+    elif type(result) is torch.Tensor:
+        if result.requires_grad or result.device.type != "cpu":
+            raise TypeError(
+                "A tensor with a gradient, or on an accelerator, cannot be kept in the cache. "
+                "Let the function return result.detach().cpu()."
+            )
+    elif type(result) not in (type(None), bool, int, float, str):
         raise TypeError(
             f"A {type(result).__name__} cannot be kept in the cache. "
             "Let the function return tensors, numbers, strings, or lists and dicts of them."
@@ -155,13 +161,13 @@ def fingerprint(depends_on: list) -> str:
     """Return a hash of tensors, plain values, models, functions and classes: 16 hex digits.
 
     Each part enters with its type and length, a tensor with dtype and shape, so that no two lists
-    of parts look alike; the versions of torch and Python enter, too. A function of this package or
-    of a notebook enters with its bytecode and all that it refers to, the values of its globals
-    included; one of a library by its name and the library's version.
+    of parts look alike; the versions of torch and Python and the default dtype enter, too. A
+    function of this package or of a notebook enters with its bytecode and all that it refers to,
+    the values of its globals included; one of a library by its name and the library's version.
     Raises TypeError for what cannot be told apart from another of its kind.
     """
     digest = hashlib.sha256()
-    for text in (torch.__version__, platform.python_version()):
+    for text in (torch.__version__, platform.python_version(), str(torch.get_default_dtype())):
         _feed(digest, text, set())
     _feed(digest, depends_on, set())
     return digest.hexdigest()[:16]
@@ -225,7 +231,6 @@ def _feed_object(digest, part, seen):
         return _feed(digest, [type(part), own], seen)
     for module in part.modules():
         public = {name: value for name, value in vars(module).items() if name[0] != "_"}
-        public.pop("training")
         _feed(digest, [type(module), module.extra_repr(), public], seen)
     _feed(digest, dict([*part.named_parameters(), *part.named_buffers()]), seen)
 

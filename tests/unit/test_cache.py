@@ -71,6 +71,7 @@ ALIKE = [  # pairs whose bytes, or whose text, are the same one after the other
     ([models.VAE(**SMALL)], [models.VAE(**SMALL, seed=1)]),
     ([models.VAE(**SMALL)], [models.VAE(**SMALL, activation=torch.nn.Tanh)]),
     ([models.DenoisingAutoencoder(**SMALL)], [models.DenoisingAutoencoder(**SMALL, noise=0.1)]),
+    ([models.VAE(**SMALL).train()], [models.VAE(**SMALL).eval()]),
     ([torch.optim.Adam], [torch.optim.SGD]),
     ([np.exp], [np.expm1]),
     (["a".join], ["b".join]),
@@ -99,6 +100,15 @@ def test_torchs_version_counts(monkeypatch):
     before = fingerprint([1])
     monkeypatch.setattr(torch, "__version__", "99.0")
     assert fingerprint([1]) != before
+
+
+def test_the_default_dtype_counts():
+    before = fingerprint([1])
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert fingerprint([1]) != before
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(
@@ -382,16 +392,16 @@ def test_a_remembered_function_is_computed_anew_for_another_call_or_other_code(c
 
 @pytest.mark.parametrize(
     "result",
-    [(1, 2), np.zeros(2), np.float64(1), models.VAE(**SMALL), {"a": [object()]}, {1.5: {2}}],
-    ids=lambda result: type(result).__name__,
+    [
+        *["(1, 2)", "numpy.zeros(2)", "torch.zeros(2).sum().numpy()[()]", "{'a': [{2}]}"],
+        *["torch.nn.Linear(1, 1)", "torch.zeros(2, requires_grad=True)"],
+        "torch.zeros(2, device='meta')",
+    ],
 )
 def test_what_would_not_come_back_as_it_was_is_not_kept(result, cache):
-    @remembered
-    def compute(_):
-        return result
-
-    with pytest.raises(TypeError, match="cannot"):
-        compute(1)
+    source = f"def drawn():\n    import numpy, torch\n    return {result}\n"
+    with pytest.raises(TypeError, match="cannot be kept in the cache"):
+        a_remembered(source)()
     assert files(cache) == []
 
 
