@@ -14,6 +14,7 @@ import dis
 import errno
 import functools
 import hashlib
+import inspect
 import os
 import platform
 import sys
@@ -168,13 +169,13 @@ def fingerprint(depends_on: list) -> str:
     """
     digest = hashlib.sha256()
     for text in (torch.__version__, platform.python_version(), str(torch.get_default_dtype())):
-        _feed(digest, text, set())
-    _feed(digest, depends_on, set())
+        _feed(digest, text, {})
+    _feed(digest, depends_on, {})
     return digest.hexdigest()[:16]
 
 
 def _feed(digest, part, seen):
-    """Feed one part to the digest; `seen` holds the code that was fed already."""
+    """Feed one part to the digest; `seen` numbers the code and objects that were fed already."""
 
     def mark(kind, text=""):
         digest.update(f"<{kind}:{len(text)}:{text}>".encode())
@@ -220,8 +221,8 @@ def _feed(digest, part, seen):
 def _feed_object(digest, part, seen):
     """An object of this package or a torch module: its class, its attributes, its weights."""
     if id(part) in seen:
-        return None
-    seen.add(id(part))
+        return _feed(digest, ["again", seen[id(part)]], seen)
+    seen[id(part)] = len(seen)
     if not isinstance(part, nn.Module):
         own = {  # what a cached_property has computed follows from the rest
             name: value
@@ -232,6 +233,7 @@ def _feed_object(digest, part, seen):
     for module in part.modules():
         public = {name: value for name, value in vars(module).items() if name[0] != "_"}
         _feed(digest, [type(module), module.extra_repr(), public], seen)
+    _feed(digest, [weight.requires_grad for weight in part.parameters()], seen)
     _feed(digest, dict([*part.named_parameters(), *part.named_buffers()]), seen)
 
 
@@ -240,11 +242,11 @@ def _feed_code(digest, part, seen):
     name = f"{getattr(part, '__module__', '')}.{getattr(part, '__qualname__', part.__name__)}"
     digest.update(f"<code:{len(name)}:{name}>".encode())
     if id(part) in seen:
-        return
+        return _feed(digest, ["again", seen[id(part)]], seen)
     if isinstance(part, types.ModuleType) or not _is_ours(part):
         _feed(digest, _library_version(part), seen)
         return
-    seen.add(id(part))
+    seen[id(part)] = len(seen)
     if isinstance(part, type):
         _feed_class(digest, part, seen)
     else:
@@ -267,7 +269,7 @@ def _feed_class(digest, part, seen):
 
 def _feed_function(digest, function, seen):
     """A function: its bytecode, its defaults, and the globals and outer variables it names."""
-    function = getattr(function, "__wrapped__", function)
+    function = inspect.unwrap(function)
     named, attributes = _feed_bytecode(digest, function.__code__, function.__doc__, seen)
     _feed(digest, [function.__defaults__, function.__kwdefaults__], seen)
     for cell in function.__closure__ or ():

@@ -72,6 +72,11 @@ ALIKE = [  # pairs whose bytes, or whose text, are the same one after the other
     ([models.VAE(**SMALL)], [models.VAE(**SMALL, activation=torch.nn.Tanh)]),
     ([models.DenoisingAutoencoder(**SMALL)], [models.DenoisingAutoencoder(**SMALL, noise=0.1)]),
     ([models.VAE(**SMALL).train()], [models.VAE(**SMALL).eval()]),
+    ([models.VAE(**SMALL)], [models.VAE(**SMALL).requires_grad_(False)]),
+    (
+        [(one := models.VAE(**SMALL)), (other := models.VAE(**SMALL, seed=1)), one],
+        [one, other, other],
+    ),
     ([torch.optim.Adam], [torch.optim.SGD]),
     ([np.exp], [np.expm1]),
     (["a".join], ["b".join]),
@@ -403,6 +408,14 @@ def test_what_would_not_come_back_as_it_was_is_not_kept(result, cache):
     with pytest.raises(TypeError, match="cannot be kept in the cache"):
         a_remembered(source)()
     assert files(cache) == []
+
+
+def test_one_remembered_function_may_call_another(cache):
+    inner = remembered(torch.no_grad()(lambda x: x + 1))
+    inner.__name__ = inner.__wrapped__.__name__ = "inner"
+    source = "def drawn(x):\n    return inner(x) * 2\n"
+    outer = remembered(defined(source, {"inner": inner}, "drawn"))
+    assert torch.equal(outer(torch.ones(2)), torch.full([2], 4.0))
 
 
 def test_a_remembered_function_may_not_draw_from_a_generator_of_others(cache):
