@@ -61,8 +61,11 @@ def remembered(function: Callable) -> Callable:
     """Decorate a function whose results are kept, so that the same call is computed only once.
 
     Arguments, code and globals decide what the same call is (see `fingerprint`). The function draws
-    from generators of its own alone. It returns tensors (on the CPU, detached), numbers, strings,
-    or lists and dicts of them. Raises TypeError as `fingerprint` does, and for another result.
+    from generators of its own alone; it prints nothing and changes nothing, for the second time it
+    does not run. It trains no model but takes a trained one as an argument: after the stop button,
+    what was computed from half a training would be kept. It returns tensors (on the CPU, detached),
+    numbers, strings, or lists and dicts of them. Raises TypeError as `fingerprint` does, and for
+    another result.
     """
 
     @functools.wraps(function)
@@ -168,9 +171,8 @@ def fingerprint(depends_on: list) -> str:
     Raises TypeError for what cannot be told apart from another of its kind.
     """
     digest = hashlib.sha256()
-    for text in (torch.__version__, platform.python_version(), str(torch.get_default_dtype())):
-        _feed(digest, text, {})
-    _feed(digest, depends_on, {})
+    surroundings = [torch.__version__, platform.python_version(), torch.get_default_dtype()]
+    _feed(digest, [surroundings, depends_on], {})
     return digest.hexdigest()[:16]
 
 
@@ -220,16 +222,16 @@ def _feed(digest, part, seen):
 
 def _feed_object(digest, part, seen):
     """An object of this package or a torch module: its class, its attributes, its weights."""
-    if id(part) in seen:
-        return _feed(digest, ["again", seen[id(part)]], seen)
-    seen[id(part)] = len(seen)
+    if _was_fed(digest, part, seen):
+        return
     if not isinstance(part, nn.Module):
         own = {  # what a cached_property has computed follows from the rest
             name: value
             for name, value in vars(part).items()
             if not isinstance(getattr(type(part), name, None), functools.cached_property)
         }
-        return _feed(digest, [type(part), own], seen)
+        _feed(digest, [type(part), own], seen)
+        return
     for module in part.modules():
         public = {name: value for name, value in vars(module).items() if name[0] != "_"}
         _feed(digest, [type(module), module.extra_repr(), public], seen)
@@ -241,16 +243,23 @@ def _feed_code(digest, part, seen):
     """A function, class or module; one of a library by name and version, ours with all it is."""
     name = f"{getattr(part, '__module__', '')}.{getattr(part, '__qualname__', part.__name__)}"
     digest.update(f"<code:{len(name)}:{name}>".encode())
-    if id(part) in seen:
-        return _feed(digest, ["again", seen[id(part)]], seen)
     if isinstance(part, types.ModuleType) or not _is_ours(part):
         _feed(digest, _library_version(part), seen)
+    elif _was_fed(digest, part, seen):
         return
-    seen[id(part)] = len(seen)
-    if isinstance(part, type):
+    elif isinstance(part, type):
         _feed_class(digest, part, seen)
     else:
         _feed_function(digest, part, seen)
+
+
+def _was_fed(digest, part, seen):
+    """Whether this code or object was met before: then its number is fed, else it gets one."""
+    if id(part) in seen:
+        _feed(digest, ["again", seen[id(part)]], seen)
+        return True
+    seen[id(part)] = len(seen)
+    return False
 
 
 def _feed_class(digest, part, seen):

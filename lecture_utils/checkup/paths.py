@@ -83,9 +83,9 @@ def _same_for_each_image(output):
 def _no_slope(outputs, leaves):
     """Whether the gradient of the outputs with respect to each of the leaves is exactly 0."""
     found = [_weighted(output) for output in outputs if output.requires_grad]
-    if not found or not leaves:  # without leaves the inputs are no numbers
-        return bool(leaves)
-    slopes = torch.autograd.grad(sum(found), leaves, allow_unused=True)
+    if not leaves:  # the inputs are whole numbers, such as labels
+        return False
+    slopes = torch.autograd.grad(sum(found), leaves, allow_unused=True) if found else ()
     return all(slope is None or not slope.any() for slope in slopes)
 
 
