@@ -53,6 +53,17 @@ def named(cases, first):
     ]
 
 
+def notebook(**variables):
+    """A namespace like a notebook's: its functions are those of `__main__`."""
+    return {"__name__": "__main__", "torch": torch} | variables
+
+
+def defined(source, namespace, name="loss"):
+    """What `source` defines under `name`, in that namespace."""
+    exec(source, namespace)
+    return namespace[name]
+
+
 def output_of(code, folder=None, stdin=None, **variables):
     """What Python code prints in a process of its own.
 
