@@ -2,7 +2,17 @@
 
 import math
 
-from lecture_utils.tutorial.task import Task, compare, exact_kl, expect, no_error, numbers, uniform
+from lecture_utils.tutorial.task import (
+    Task,
+    a_float,
+    compare,
+    exact_kl,
+    expect,
+    forms,
+    no_error,
+    numbers,
+    uniform,
+)
 
 import torch
 
@@ -10,10 +20,7 @@ import torch
 def _number(r, name):
     """Return the float that was returned under `name`; NotYet if it is anything else."""
     no_error(r)
-    kind = r.get(f"{name}.type", "tensor" if name in r else "nothing")
-    expect(kind != "NoneType", "Nothing was returned: is there a `return`?")
-    expect(kind == "float", f"Expected a Python float, got {kind}.")
-    return torch.tensor(r[name], dtype=torch.float64)
+    return torch.tensor(a_float(r, name), dtype=torch.float64)
 
 
 # --- 9 Distance to the prior
@@ -61,6 +68,8 @@ def _judge_distance(given, r):
             "You hand the variance itself to gaussian_kl, which expects its logarithm.": exact_kl(
                 m, v
             ),
+            "You hand the standard deviation itself to gaussian_kl, which expects the logarithm of"
+            " the variance.": exact_kl(m, v.sqrt()),
             "You hand on the logarithm of the standard deviation, not of the variance.": exact_kl(
                 m, v.log() / 2
             ),
@@ -101,8 +110,10 @@ def _draw_separation(g):
     for _ in range(200):
         given = _one_separation(g)
         right, mistakes = _separation_mistakes(given["codes"].double(), given["labels"])
-        found = torch.stack([right, *mistakes.values()]).sort().values
-        if (found.diff() > 0.02).all():
+        values = [value for values in mistakes.values() for value in forms(values)]
+        found = torch.stack(values).sort().values
+        apart = (found - right).abs().min() > 0.01
+        if apart and (found.diff() > 0.003 * (1 + found[1:].abs())).all():
             break
     return given
 
@@ -132,7 +143,8 @@ def _judge_separation(given, r):
     value = _number(r, "value")
     expect(
         not value.isnan(),
-        "The value is NaN: a mean over no codes was taken. Not every label from 0 to 9 need occur.",
+        "The value is NaN: a mean over no codes was taken. Not every label from 0 to 9 need occur,"
+        " and those that do need not be 0, 1, 2 and so on.",
     )
     right, mistakes = _separation_mistakes(given["codes"].double(), given["labels"])
     compare(
@@ -148,9 +160,11 @@ def _judge_separation(given, r):
 
 def _separation_mistakes(codes, labels):
     """Return the right value, and {hint: the value of someone who makes that mistake}."""
-    centre, moved = codes.mean(dim=0), torch.zeros_like(codes)
+    centre, moved, heaps = codes.mean(dim=0), torch.zeros_like(codes), torch.zeros_like(codes)
     for label in labels.unique():
         moved[labels == label] = codes[labels == label].mean(dim=0)
+        heaps[labels == label] = codes[labels == label].mean()
+    counted = (labels < len(labels.unique())).unsqueeze(1)
     means = torch.stack([moved[labels == k][0] for k in labels.unique()])
     between, within = (moved - centre).square().sum(), (codes - moved).square().sum()
     total = (codes - centre).square().sum()
@@ -159,7 +173,20 @@ def _separation_mistakes(codes, labels):
         "This is the share within the classes: 1 minus what was asked for.": within / total,
         "This is the ratio of between to within: divide by the total.": between / within,
         "Large and small classes count alike: every code counts once.": (
-            len(codes) * (means - centre).square().sum(dim=1).mean() / total
+            n * (means - centre).square().sum(dim=1).mean() / total,
+            (means - centre).square().sum() / total,
+            means.var(dim=0).sum() / codes.var(dim=0).sum(),
+            n * (means - means.mean(dim=0)).square().sum(dim=1).mean() / total,
+        ),
+        "The labels are taken to be 0, 1, 2 and so on: they are those that occur, and no others.": (
+            (torch.where(counted, moved, codes) - centre).square().sum() / total,
+            (moved * counted - centre).square().sum() / total,
+            ((moved - centre) * counted).square().sum() / total,
+        ),
+        "A mean is taken over all coordinates at once: each has a mean of its own.": (
+            (moved - codes.mean()).square().sum() / (codes - codes.mean()).square().sum(),
+            (heaps - centre).square().sum() / total,
+            (heaps - codes.mean()).square().sum() / (codes - codes.mean()).square().sum(),
         ),
         "Distances are taken to the origin: take them to the common mean.": (
             moved.square().sum() / codes.square().sum()
@@ -194,9 +221,14 @@ def settings(r) -> tuple[int, float]:
     """Return the number of epochs and the peak learning rate that were chosen; NotYet if they
     cannot be used."""
     no_error(r)
+    commas = {
+        "3 of them": " Decimals have a point, 0.5, and no comma.",
+        "1 of them": " A comma at the end of the line makes a tuple.",
+    }
     expect(
         "kind" not in r,
-        f"Expected two numbers, the epochs and the peak learning rate, got {r.get('kind')}.",
+        f"Expected two numbers, the epochs and the peak learning rate, got {r.get('kind')}."
+        + commas.get(r.get("kind"), ""),
     )
     epochs, rate = r.get("epochs", math.nan), r.get("rate", math.nan)
     expect(
@@ -221,7 +253,8 @@ def _probe_settings(functions, given, seed, record):
     (choose_training,) = functions
     value = choose_training()
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        record["kind"] = type(value).__name__
+        several = isinstance(value, (tuple, list))
+        record["kind"] = f"{len(value)} of them" if several else type(value).__name__
         return
     for name, number in zip(("epochs", "rate"), value):
         record[f"{name} kind"] = type(number).__name__
@@ -268,6 +301,7 @@ TASKS = [
         _draw_separation,
         _probe_separation,
         _judge_separation,
+        "codes, labels",
     ),
     Task(
         "settings",

@@ -2,7 +2,9 @@
 step."""
 
 from lecture_utils.tutorial.task import (
+    AXIS_LOST,
     Task,
+    a_float,
     compare,
     expect,
     near,
@@ -34,6 +36,7 @@ ENDS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "exp": torch.exp,
+    "exp of its half, which makes a sigma of it": lambda t: (t / 2).exp(),
     "softplus": F.softplus,
     "leaky ReLU": F.leaky_relu,
     "softmax": lambda t: F.softmax(t, dim=-1),
@@ -73,15 +76,17 @@ def _probe_model(functions, given, seed, record):
     for name, p in model.named_parameters():
         record.put(f"parameter {name}", p)
     code = model.encode(given["x"])
-    record["code"] = type(code).__name__
+    record["code"] = "tuple" if isinstance(code, tuple) else type(code).__name__
     record["code length"] = float(len(code)) if isinstance(code, (tuple, list)) else -1.0
     mu, logvar = code
     record.put("mu", mu)
     record.put("logvar", logvar)
     record.put("mu again", model.encode(given["x"])[0])
-    record.put("mu alone", model.encode(given["x"][:1])[0])
+    for name, alone in zip(("mu alone", "logvar alone"), model.encode(given["x"][:1])):
+        record.put(name, alone)
     logits = model.decode(given["z"][0])
     record.put("logits", logits)
+    record.put("logits alone", model.decode(given["z"][0, :1]))
     record.put("logits again", model.decode(given["z"][0]))
     w = given["weights"]
     loss = (mu * w[0, :, :J]).sum() + (logvar * w[1, :, :J]).sum() + (logits * w[2]).sum()
@@ -127,6 +132,21 @@ def _layers(record):
     return layers
 
 
+def _exchanged(record):
+    """Whether the weights have the right shapes, but for some that lie on their side."""
+    shapes = [
+        tuple(v.shape)
+        for k, v in record.items()
+        if k.startswith("parameter ") and isinstance(v, torch.Tensor) and v.dim() == 2
+    ]
+    networks = [(H, D), (H, J), (D, H)]
+    for wanted in ([*networks, (J, H), (J, H)], [*networks, (2 * J, H)]):
+        alike = sorted(map(sorted, shapes)) == sorted(map(sorted, wanted))
+        if alike and sorted(shapes) != sorted(wanted):
+            return True
+    return False
+
+
 def _count_hint(found, expected):
     """Where to look if a model has more weights than expected, or fewer, or other shapes."""
     if found > expected:
@@ -141,15 +161,34 @@ def _count_hint(found, expected):
 
 
 def _heads(layers):
-    """The possible readings of the heads as (mu, logvar): two layers in either order, or the
-    halves of one."""
+    """The possible readings of the heads as (mu, logvar): two layers in either order, or of one
+    its halves or every other row."""
     heads = layers["head"]
     if len(heads) == 2:
-        a, b = ((w, c) for w, c, _ in heads)
+        pairs = [[(w, c) for w, c, _ in heads]]
     else:
         ((w, c, _),) = heads
-        a, b = (w[:J], c[:J]), (w[J:], c[J:])
-    return [(a, b), (b, a)]
+        halves, alternating = (slice(J), slice(J, None)), (slice(0, None, 2), slice(1, None, 2))
+        pairs = [[(w[rows], c[rows]) for rows in parts] for parts in (halves, alternating)]
+    return [pair for a, b in pairs for pair in ((a, b), (b, a))]
+
+
+SPLIT = "the images are shared out between mu and logvar; split along the last axis, dim=-1"
+ERRORS_OF_MODEL = {  # hints for errors, by a part of their text
+    "mat1 and mat2": (
+        "Do the widths come from the arguments of __init__, inputs first, and does each layer get"
+        " what the one before returns?"
+    ),
+    "recursion": (
+        "A method calls itself without end: in decode, self.decode is decode itself. A layer needs"
+        " a name of its own."
+    ),
+    "Module.__init__() call": "Leave super().__init__() where it was, at the start of __init__.",
+    "has no attribute 'parameters'": "VAE is a network: leave class VAE(nn.Module) as it was.",
+    "has no attribute 'encode'": "Leave the name of the method encode as it was.",
+    "has no attribute 'decode'": "Leave the name of the method decode as it was.",
+    "has no attribute": "Is every layer an attribute of self?",
+}
 
 
 def _judge_model(given, r):
@@ -159,6 +198,11 @@ def _judge_model(given, r):
             f"decode fails for z of shape [3, {N}, {J}] or [{J}]: leave leading dimensions as they"
             f" are.\n{r['error']}",
         )
+    expect(
+        not _exchanged(r),
+        "The two sizes of a layer are exchanged: nn.Linear takes the number of inputs first, then"
+        " that of outputs.",
+    )
     expect(
         r.get("default parameters", 652_824) == 652_824,
         "With the default widths, expected 652,824 weights and biases, found"
@@ -177,18 +221,17 @@ def _judge_model(given, r):
         f" {r.get('code')}{f' of {length:.0f}' if length > 0 else ''}.",
     )
     expect(r.get("logits.type") != "NoneType", "decode returned nothing: is there a `return`?")
-    no_error(
-        r,
-        {
-            "mat1 and mat2": "Do the widths come from the arguments of __init__?",
-            "has no attribute": "Is every layer an attribute of self?",
-        },
-    )
+    for name, shape in (("mu", (N, J)), ("logvar", (N, J)), ("logits", (N, D))):
+        if name in r or f"{name}.type" in r:
+            tensor(r, name, shape, f"for {name}", {(N // 2, 2 * J): SPLIT})
+    no_error(r, ERRORS_OF_MODEL)
     expect(
         r["latent_dim"] == J,
         "model.latent_dim is not what was asked for: leave that line of __init__ as it was.",
     )
-    mu, logvar = (tensor(r, n, (N, J)) for n in ("mu", "logvar"))
+    mu, logvar = r["mu"].double(), r["logvar"].double()
+    for name, shape in (("mu", (1, J)), ("logvar", (1, J)), ("logits", (1, D))):
+        tensor(r, f"{name} alone", shape, f"for {name} of one image", {shape[1:]: AXIS_LOST})
     expect(
         not same(r["mu"], r["logvar"]),
         "mu and logvar are the same numbers: each needs a layer of its own.",
@@ -197,7 +240,7 @@ def _judge_model(given, r):
         same(r["mu"], r["mu again"]),
         "Two calls of encode differ: the encoder is deterministic, the sample is drawn elsewhere.",
     )
-    logits = tensor(r, "logits", (N, D))
+    logits = r["logits"].double()
     expect(
         same(r["logits"], r["logits again"]),
         "Two calls of decode differ: the decoder is deterministic.",
@@ -249,11 +292,7 @@ def _judge_encoder(layers, x, mu, logvar):
             other = _encode(layers, x, activation, pair)
             expect(
                 not (near(mu, other[0], atol=1e-3) and near(logvar, other[1], atol=1e-3)),
-                (
-                    f"The hidden layer of the encoder has {words}, not the ReLU of the text."
-                    if "linear" not in words
-                    else "The encoder is linear: the ReLU is missing."
-                ),
+                _of_hidden("encoder", words),
             )
         right = _encode(layers, x, F.relu, pair)
         for name, seen, value in (("mu", mu, right[0]), ("logvar", logvar, right[1])):
@@ -291,20 +330,22 @@ def _judge_encoder(layers, x, mu, logvar):
     )
 
 
+def _of_hidden(network, words):
+    """The hint for a hidden layer that has the activation `words`."""
+    if "linear" in words:
+        return f"The {network} is linear: the ReLU is missing."
+    return f"The hidden layer of the {network} has {words}, not the ReLU of the text."
+
+
 def _judge_decoder(layers, z, logits):
     right = _decode(layers, z, F.relu)
     if near(logits, right, atol=1e-3):
         return
     for words, activation in ACTIVATIONS.items():
-        if near(logits, _decode(layers, z, activation), atol=1e-3):
-            expect(
-                False,
-                (
-                    "The decoder is linear: the ReLU is missing."
-                    if "linear" in words
-                    else f"The hidden layer of the decoder has {words}, not the ReLU of the text."
-                ),
-            )
+        expect(
+            not near(logits, _decode(layers, z, activation), atol=1e-3),
+            _of_hidden("decoder", words),
+        )
     for words, end in ENDS.items():
         for gain in (1, 4):
             if near(logits, end(gain * right), atol=1e-3):
@@ -320,6 +361,13 @@ def _judge_decoder(layers, z, logits):
                         )
                     ),
                 )
+    for words, activation in ACTIVATIONS.items():
+        for ending, end in ENDS.items():
+            expect(
+                not near(logits, end(_decode(layers, z, activation)), atol=1e-3),
+                f"{_of_hidden('decoder', words)} And an activation follows its last layer,"
+                f" {ending}: decode returns logits.",
+            )
     expect(
         False,
         "decode does not compute linear(ReLU(linear(z))). For the first z the logits begin"
@@ -375,7 +423,9 @@ def _draw_step(g):
     }
 
 
-def _loss(model, x):
+def _loss(model=None, x=None):
+    if not isinstance(model, torch.nn.Module) or not isinstance(x, torch.Tensor):
+        raise TypeError("loss takes two things, the model and the batch: loss(model, x)")
     return model(x).square().sum(dim=1)
 
 
@@ -418,6 +468,9 @@ def _judge_step(given, r):
         {
             "does not require grad": "Is the loss computed with its graph?",
             "grad can be implicitly": "backward needs one number: the mean.",
+            "no attribute 'encode'": "Any model may be given: ask loss(model, x), not your elbo.",
+            "'float' object has no": "item() ends the graph: first backward, then item().",
+            "'function' object has no attribute": "loss is a function: use what it returns.",
         },
     )
     weights = torch.stack([tensor(r, f"sgd weight {i}", (1, 1)) for i in range(STEPS)]).flatten()
@@ -450,7 +503,11 @@ def _judge_step(given, r):
             "are cleared.": (after_stale),
             "The first step still holds a gradient of before the call: clear gradients before "
             "backward, not after the step.": (first_stale),
-            "The update is made twice a step.": _follow(given, twice=True)[0],
+            (
+                "The gradient is twice that of the mean loss: is backward called twice?"
+                if _right_with_adam(given, r)
+                else "The update is made twice a step."
+            ): _follow(given, twice=True)[0],
             "The gradient is clipped to length 1: the text does not ask for it.": _follow(
                 given, scale=lambda g, n: g.clamp(-1, 1)
             )[0],
@@ -460,13 +517,7 @@ def _judge_step(given, r):
         "the weight after each of three steps: ",
         rtol=1e-3,
     )
-    kind = r.get("sgd returned 0.type", "tensor" if "sgd returned 0" in r else "nothing")
-    expect(kind != "NoneType", "Nothing was returned: is there a `return`?")
-    expect(
-        kind == "float",
-        f"Expected a Python float, got {kind}"
-        + (": a tensor would keep the graph of every step in memory." if kind == "tensor" else "."),
-    )
+    a_float(r, "sgd returned 0", ": a tensor would keep the graph of every step in memory.")
     returned = torch.tensor([r[f"sgd returned {i}"] for i in range(STEPS)]).double()
     after = torch.stack([(w * x).square().mean() for w in right])
     compare(
@@ -481,18 +532,10 @@ def _judge_step(given, r):
         "The value returned is not the mean loss of the batch before the update.",
         rtol=1e-3,
     )
-    reference = torch.nn.Linear(3, 2)
-    with torch.no_grad():
-        reference.weight.copy_(given["wide w"])
-        reference.bias.copy_(given["wide b"])
-    optimizer = torch.optim.Adam(reference.parameters(), lr=0.1)
-    for i in range(STEPS):
-        optimizer.zero_grad()
-        _loss(reference, given["wide x"]).mean().backward()
-        optimizer.step()
+    for i, weight in enumerate(_adam(given)):
         compare(
             tensor(r, f"adam weight {i}", (2, 3)),
-            reference.weight.detach(),
+            weight,
             {},
             "Right for one weight and plain gradient descent, wrong for a layer with Adam: is the"
             " update the optimiser's own?",
@@ -501,7 +544,36 @@ def _judge_step(given, r):
         )
 
 
+def _right_with_adam(given, r):
+    """Whether the layer is right: Adam does not mind a gradient that is twice too large."""
+    steps = enumerate(_adam(given))
+    return all(near(r.get(f"adam weight {i}", 0), w, rtol=1e-3, atol=1e-3) for i, w in steps)
+
+
+def _adam(given):
+    """The weight of the wide layer after each step of Adam."""
+    reference, weights = torch.nn.Linear(3, 2), []
+    with torch.no_grad():
+        reference.weight.copy_(given["wide w"])
+        reference.bias.copy_(given["wide b"])
+    optimizer = torch.optim.Adam(reference.parameters(), lr=0.1)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        _loss(reference, given["wide x"]).mean().backward()
+        optimizer.step()
+        weights.append(reference.weight.detach().clone())
+    return weights
+
+
 TASKS = [
     Task("model", "Task 5, encoder and decoder", ("VAE",), _draw_model, _probe_model, _judge_model),
-    Task("step", "Task 6, the step", ("training_step",), _draw_step, _probe_step, _judge_step),
+    Task(
+        "step",
+        "Task 6, the step",
+        ("training_step",),
+        _draw_step,
+        _probe_step,
+        _judge_step,
+        "model, optimizer, x, loss",
+    ),
 ]

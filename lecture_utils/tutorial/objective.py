@@ -4,6 +4,7 @@ and quadrature."""
 import math
 
 from lecture_utils.tutorial.task import (
+    AXIS_LOST,
     NATS_IN_A_BIT,
     NotYet,
     Task,
@@ -55,7 +56,7 @@ def _probe_sample(functions, given, seed, record):
     before = mu.clone(), logvar.clone()
     probe_draws(lambda g: reparameterize(mu, logvar, g), "z", seed, record)
     record["unchanged"] = same(mu, before[0]) and same(logvar, before[1])
-    for name, shape in (("vector", (3,)), ("many", (4, 50, 3))):
+    for name, shape in (("vector", (3,)), ("one image", (1, 3)), ("many", (4, 50, 3))):
         record.put(
             name,
             reparameterize(given["mu"].expand(shape), given["logvar"].expand(shape), seeded(seed)),
@@ -88,8 +89,13 @@ def _judge_sample(given, r):
         "All examples of a batch share one epsilon. Each entry of mu needs its own.",
     )
     _scale(noise, mu, logvar)
+    error = 6 * (logvar / 2).exp().max() / BATCH**0.5
     expect(
-        noise.mean(dim=0).abs().max() < 6 * (logvar / 2).exp().max() / BATCH**0.5,
+        noise.mean(dim=0).abs().max() < error or z.mean(dim=0).abs().max() > error,
+        f"mu is missing: the mean of z is {numbers(z.mean(dim=0))}, expected {numbers(mu)}.",
+    )
+    expect(
+        noise.mean(dim=0).abs().max() < error,
         f"The mean of z is {numbers(z.mean(dim=0))}, but mu is {numbers(mu)}: is mu itself"
         " changed, or has the noise a mean of its own?",
     )
@@ -103,8 +109,10 @@ def _judge_sample(given, r):
             )
         },
     )
+    _reached(r)
     draws_are_fresh(r, "z", "z")
     tensor(r, "vector", (3,), "that of mu")
+    tensor(r, "one image", (1, 3), "that of mu", {(3,): AXIS_LOST})
     many = tensor(r, "many", (4, 50, 3), "that of mu, samples first")
     expect(
         not same(many[0], many[1]), "For mu of shape [L, B, J], all L samples share one epsilon."
@@ -116,24 +124,6 @@ def _judge_sample(given, r):
         f" are {numbers(wide)}, expected [7.389, 0.1353]. Is logvar cut off?",
     )
     small = tensor(r, "small z", (4, 5), "that of mu")
-    reached = {
-        name: isinstance(r.get(f"gradient {name}"), torch.Tensor)
-        and bool(r[f"gradient {name}"].abs().max() > 0)
-        for name in ("mu", "logvar")
-    }
-    expect(
-        reached["mu"] or not reached["logvar"],
-        "A gradient reaches logvar, but none reaches mu: detach, .data or numpy cuts it off.",
-    )
-    expect(
-        reached["mu"],
-        "No gradient flows from z to mu: the draw is a constant to autograd. What must be drawn, so"
-        " that z is a function of mu?",
-    )
-    expect(
-        reached["logvar"],
-        "A gradient reaches mu, but none reaches logvar: detach, .data or numpy cuts it off.",
-    )
     weight = given["weight"].double()
     expect(
         near(r["gradient mu"], weight),
@@ -145,6 +135,30 @@ def _judge_sample(given, r):
     )
 
 
+def _reached(r):
+    """Raise NotYet unless gradients reach mu and logvar."""
+    reached = {
+        name: isinstance(r.get(f"gradient {name}"), torch.Tensor)
+        and bool(r[f"gradient {name}"].abs().max() > 0)
+        for name in ("mu", "logvar")
+    }
+    expect(
+        reached["mu"] or not reached["logvar"],
+        "A gradient reaches logvar, but none reaches mu: detach, no_grad, .data or numpy cuts it"
+        " off.",
+    )
+    expect(
+        reached["mu"],
+        "No gradient flows from z to mu: the draw is a constant to autograd, as from torch.normal,"
+        " sample() or within no_grad. What must be drawn, so that z is a function of mu?",
+    )
+    expect(
+        reached["logvar"],
+        "A gradient reaches mu, but none reaches logvar: detach, no_grad, .data or numpy cuts it"
+        " off.",
+    )
+
+
 def _scale(noise, mu, logvar):
     """Recognise a wrong sigma by the spread of the noise, if one mistake alone explains it."""
     spread, sigma, one = noise.std(dim=0), (logvar / 2).exp(), torch.ones(3, dtype=noise.dtype)
@@ -152,10 +166,13 @@ def _scale(noise, mu, logvar):
         return
     times = (spread / sigma).log().mean().exp()
     mistakes = {
-        "You scale epsilon by the variance sigma², but z needs sigma. (One of the slides has "
-        "this misprint.)": (logvar.exp()),
+        "You scale epsilon by the variance sigma², but z needs sigma; torch's Normal takes sigma, "
+        "too. One of the slides has this misprint.": (logvar.exp()),
         "You scale epsilon by logvar itself, which is a logarithm, and of sigma² at that.": (
             logvar.abs()
+        ),
+        "You scale epsilon by half of logvar, the logarithm of sigma: its exp is missing.": (
+            logvar.abs() / 2
         ),
         "epsilon is not scaled at all.": one,
         "You scale epsilon by 1 / sigma.": 1 / sigma,
@@ -184,7 +201,13 @@ def _scale(noise, mu, logvar):
 
 # --- 2 The KL term
 
-KL_SHAPES = {"matrix": (3, 2), "samples": (2, 4, 3), "vector": (5,), "wide": (6, 20)}
+KL_SHAPES = {
+    "matrix": (3, 4),
+    "samples": (2, 4, 3),
+    "vector": (5,),
+    "one image": (1, 3),
+    "wide": (6, 20),
+}
 
 
 def _draw_kl(g):
@@ -228,7 +251,7 @@ def _kl_mistakes(m, v):
             0.5 * s(m**2 + v**2 - 1 - (v**2).log())
         ),
         "You take logvar for log sigma. It is the logarithm of sigma², so the variance comes "
-        "out squared.": (0.5 * s(m**2 + (2 * v).exp() - 1 - 2 * v)),
+        "out squared. torch's Normal takes sigma.": (0.5 * s(m**2 + (2 * v).exp() - 1 - 2 * v)),
         "One term holds sigma where the variance belongs: exp(logvar / 2) is sigma.": (
             0.5 * s(m**2 + (v / 2).exp() - 1 - v)
         ),
@@ -239,6 +262,9 @@ def _kl_mistakes(m, v):
         "1).": (0.5 * s(m.abs() + v.exp() - 1 - v)),
         "Every KL is off by the same constant. By hand: N(0, I) against itself must give 0.": (
             right + 0.5 * j
+        ),
+        "The 1 is counted once: it belongs to each latent dimension, inside the sum.": (
+            right + 0.5 * (j - 1)
         ),
         "Every KL is off by J. By hand: N(0, I) against itself must give 0.": right + j,
         "This is KL(p || q). The KL is not symmetric, and the lecture needs KL(q || p).": (
@@ -269,9 +295,9 @@ def _judge_kl(given, r):
         (3,),
         "one KL per example",
         {
-            (): "the mean over examples comes once, later",
-            (2,): "you summed over the examples, not over the latents",
-            (3, 2): "the latent dimensions are not summed",
+            (): "sum over the latents alone, dim=-1; the mean over examples comes once, later",
+            (4,): "you summed over the examples, not over the latents",
+            (3, 4): "the latent dimensions are not summed",
             (3, 1): "the summed dimension is still there",
         },
     )
@@ -299,26 +325,24 @@ def _judge_kl(given, r):
     for name, words in (
         ("samples", "[2, 4, 3]: does your code depend on the shape?"),
         ("vector", "[5]: does your code depend on the shape?"),
+        ("one image", "[1, 3]: does your code depend on the shape?"),
         ("wide", "[6, 20] with logvar between -6 and 6: is something cut off?"),
     ):
         shape = KL_SHAPES[name]
-        value = tensor(
-            r,
-            name,
-            shape[:-1],
-            f"for mu of shape {list(shape)}",
-            {
-                shape[:1] + shape[2:]: "sum over the last axis, wherever it stands",
-                shape[:1]: "sum over the last axis alone",
-                shape: "the latent dimensions are not summed",
-            },
-        )
+        wrong_shapes = {
+            shape[:1] + shape[2:]: "sum over the last axis, wherever it stands",
+            shape[:1]: "sum over the last axis alone",
+            shape: "the latent dimensions are not summed",
+        }
+        if name == "one image":
+            wrong_shapes = {(): AXIS_LOST}
+        value = tensor(r, name, shape[:-1], f"for mu of shape {list(shape)}", wrong_shapes)
         exact = exact_kl(given[f"mu {name}"].double(), given[f"logvar {name}"].double())
         compare(
             value,
             exact,
             {},
-            f"Right for mu and logvar of shape [3, 2], wrong for {words}",
+            f"Right for mu and logvar of shape [3, 4], wrong for {words}",
         )
     _kl_gradients(given, r)
 
@@ -329,7 +353,7 @@ def _where_kl_is_wrong(r, m, v):
     if not near(r.get("zero", zero), zero):
         return f"N(0, I) against itself must give 0, yours gives {numbers(r['zero'])}."
     if near(r.get("of one", zero), exact_kl(m[:, :1], v[:, :1])):
-        return "Right for one latent dimension, wrong for two: how do independent ones combine?"
+        return "Right for one latent dimension, wrong for four: how do independent ones combine?"
     of_mu, of_logvar = (
         near(r.get(name, zero), exact_kl(*pair))
         for name, pair in (("of mu", (m, flat)), ("of logvar", (still, v)))
@@ -380,6 +404,7 @@ def _probe_likelihood(functions, given, seed, record):
     for name, x in (("ones", torch.ones(3, 4)), ("zeros", torch.zeros(3, 4))):
         record.put(name, likelihood(given["logits"], x))
     record.put("fair", likelihood(torch.zeros(3, 4), given["x"]))
+    record.put("one image", likelihood(given["logits"][:1], given["x"][:1]))
     record.put("large", likelihood(given["large logits"], given["large x"]))
     record.put(
         "stacked", likelihood(torch.stack([given["logits"], 2 * given["logits"]]), given["x"])
@@ -418,6 +443,8 @@ def _likelihood_mistakes(logits, x):
         "The softmax makes the pixels compete: each has a probability of its own.": (
             (x * F.log_softmax(logits, dim=-1)).sum(dim=-1)
         ),
+        "x and the logits are exchanged: binary_cross_entropy_with_logits, for one, takes the "
+        "logits first.": (x * logits - F.softplus(x)).sum(dim=-1),
         "The normaliser is missing: this is the logit of the pixels that are 1, not the "
         "logarithm of their probability.": ((x * logits).sum(dim=-1)),
     }
@@ -458,7 +485,7 @@ def _judge_likelihood(given, r):
         (3,),
         "one value per example",
         {
-            (): "sum over the pixels alone: the examples stay",
+            (): "sum over the pixels alone, dim=-1; the examples stay",
             (4,): "you summed over the examples, not over the pixels",
             (3, 4): "the pixels are not summed",
             (3, 1): "the summed dimension is still there",
@@ -476,6 +503,7 @@ def _judge_likelihood(given, r):
         _where_likelihood_is_wrong(logits, r),
     )
     no_error(r, hints | {"": sizes})
+    tensor(r, "one image", (1,), "for one image", {(): AXIS_LOST})
     large = tensor(r, "large", (2,))
     expect(
         near(large, torch.tensor([0.0, -200.0]), rtol=1e-4),
@@ -542,12 +570,13 @@ def _probe_elbo(functions, given, seed, record):
     value = elbo(sure, given["x"], L, seeded(seed))
     record.put("sure", value)
     if sure.codes:
-        record.put("sure codes", sure.codes[-1])
+        record.put("sure codes", torch.cat([c.reshape(-1, J) for c in sure.codes]))
     for name, gradient in zip("ACWb", gradients(value, (sure.A, sure.C, sure.W, sure.b))):
         record.put(f"sure gradient {name}", gradient)
     for n in (1, 3):
         record.put(f"sure {n}", elbo(Toy(_sure(given)), given["x"], n, seeded(seed)))
     record.put("sure plain", elbo(Toy(_sure(given)), given["x"]))
+    record.put("one image", elbo(Toy(_sure(given)), given["x"][:1], L, seeded(seed)))
     probe_draws(lambda g: elbo(Toy(given), given["x"], 1, g), "estimate", seed, record)
     vague = Toy(given)
     value = elbo(vague, given["x"], MANY, seeded(seed))
@@ -566,12 +595,13 @@ def reference_elbo(model, x, n_samples, generator):
     return likelihood.mean(dim=0) - exact_kl(mu, logvar), likelihood
 
 
-def _elbo_by_quadrature(model, x):
+def _elbo_by_quadrature(model, x, drawn=lambda logvar: logvar):
     """Return the exact ELBO [B] of a linear Toy: each logit is normal, its expectation an integral
-    over one variable."""
+    over one variable. z is drawn with drawn(logvar) for logvar."""
     t, weight = (torch.from_numpy(n) for n in np.polynomial.hermite_e.hermegauss(60))
     mu, logvar = model.encode(x)
-    mean, deviation = mu @ model.W + model.b, (logvar.exp() @ model.W.square()).sqrt()
+    mean = mu @ model.W + model.b
+    deviation = (drawn(logvar).exp() @ model.W.square()).sqrt()
     softplus = (F.softplus(mean.unsqueeze(-1) + deviation.unsqueeze(-1) * t) * weight).sum(
         dim=-1
     ) / math.sqrt(2 * math.pi)
@@ -600,6 +630,25 @@ def _elbo_mistakes(given, x):
         ),
         "The KL is divided by the number of pixels.": rec - kl / D,
         "The KL is averaged over the examples: it is per example, like the rest.": rec - kl.mean(),
+        "The KL is summed over the examples: it is per example, like the rest.": rec - kl.sum(),
+        "The reconstruction is averaged over the examples: it is per example, like the KL.": (
+            rec.mean() - kl
+        ),
+        "The reconstruction is summed over the examples: it is per example, like the KL.": (
+            rec.sum() - kl,
+            L * rec.sum() - kl,
+        ),
+        "The samples of different examples are mixed: repeat lays out [L, B], repeat_interleave "
+        "[B, L]. Which axis holds the samples?": (
+            rec.repeat(L).reshape(B, L).mean(dim=1) - kl,
+            rec.repeat_interleave(L).reshape(L, B).mean(dim=0) - kl,
+        ),
+        "gaussian_kl was given logvar and mu, in this order: mu comes first.": (
+            rec - exact_kl(logvar, mu).detach()
+        ),
+        "The KL is that of a logvar near 0: was gaussian_kl given sigma or sigma² instead?": (
+            rec - exact_kl(mu, torch.zeros_like(mu)).detach()
+        ),
         "The KL is halved, or averaged over the two latent dimensions: it is a sum over them, and "
         "holds its ½ already.": rec - kl / 2,
         # log q - log p at the draws. Without noise z - mu is 0 in float32, which leaves J / 2 out.
@@ -618,14 +667,15 @@ def _how_terms_combine(given, x, value, r):
     model = Toy(_sure(given), torch.float64)
     mu, logvar = model.encode(x)
     codes = r.get("sure codes")
-    if not isinstance(codes, torch.Tensor) or codes.shape[-1] != J:
+    if not isinstance(codes, torch.Tensor):
         return "The decoder of the model was not asked: the reconstruction needs it."
-    if codes.shape[-2:] != mu.shape or not near(
-        codes.double() - mu, torch.zeros(codes.shape), 0, 1e-2
-    ):
+    away = torch.cdist(codes.double(), mu.detach())  # of each code from each mu, in any layout
+    if away.min(dim=1).values.max() > 1e-2 or away.min(dim=0).values.max() > 1e-2:
         return (
-            "With hardly any noise every z must lie at its mu, and what the decoder was given does"
-            " not. Is z drawn from q(z|x), with what encode returns, in its order?"
+            "With hardly any noise every z must lie at its mu. What the decoder was given lies up"
+            f" to {numbers(away.min(dim=1).values.max())} away from the nearest. Is z drawn from"
+            " q(z|x), with mu and logvar as encode returns them and in its order, or is sigma or"
+            " sigma² handed on in place of logvar?"
         )
     terms = torch.stack([exact_likelihood(model.decode(mu), x), exact_kl(mu, logvar)], dim=1)
     weights = torch.linalg.lstsq(terms.detach(), value.unsqueeze(1)).solution
@@ -637,13 +687,15 @@ def _how_terms_combine(given, x, value, r):
 
 def _judge_elbo(given, r):
     x = given["x"].double()
+    samples = "The samples come first: logits of shape [L, B, D] against x of shape [B, D]."
+    unless_returned(r, "sure", {"do not fit pixels": samples, "must match": samples})
     value = tensor(
         r,
         "sure",
         (B,),
         "one ELBO per example",
         {
-            (): "the mean over examples comes once, later",
+            (): "keep the examples apart; their mean comes once, later",
             (L, B): "the samples of z are not averaged",
             (L,): "you averaged over the examples, not over the samples of z",
             (1, B): "the sample dimension is still there",
@@ -670,6 +722,7 @@ def _judge_elbo(given, r):
             f"Right for L = {L}, wrong with {words}.",
             atol=5e-3,
         )
+    tensor(r, "one image", (1,), "for one image", {(): AXIS_LOST})
     _sure_gradients(given, x, r)
     tensor(r, "estimate", (B,), "with L = 1")
     expect(
@@ -750,6 +803,9 @@ def _vague(given, x, r):
         mistakes = {
             "This is the logarithm of the mean of p(x|z). The ELBO has the mean of the "
             "logarithm.": (likelihood.logsumexp(dim=0).detach() - math.log(MANY) - kl),
+            "z is spread by the variance sigma²: it needs sigma.": (
+                _elbo_by_quadrature(exact, x, drawn=lambda logvar: 2 * logvar).detach()
+            ),
             "The KL is that of the drawn z: it takes mu and logvar, which describe all draws.": (
                 limits["vague"] - 0.5 * logvar.exp().sum(dim=-1).detach()
             ),
@@ -816,8 +872,9 @@ TASKS = [
         _draw_sample,
         _probe_sample,
         _judge_sample,
+        "mu, logvar, generator",
     ),
-    Task("kl", "Task 2, the KL", ("gaussian_kl",), _draw_kl, _probe_kl, _judge_kl),
+    Task("kl", "Task 2, the KL", ("gaussian_kl",), _draw_kl, _probe_kl, _judge_kl, "mu, logvar"),
     Task(
         "likelihood",
         "Task 3, the likelihood",
@@ -825,6 +882,15 @@ TASKS = [
         _draw_likelihood,
         _probe_likelihood,
         _judge_likelihood,
+        "logits, x",
     ),
-    Task("elbo", "Task 4, the ELBO", ("elbo",), _draw_elbo, _probe_elbo, _judge_elbo),
+    Task(
+        "elbo",
+        "Task 4, the ELBO",
+        ("elbo",),
+        _draw_elbo,
+        _probe_elbo,
+        _judge_elbo,
+        "model, x, n_samples, generator",
+    ),
 ]

@@ -4,6 +4,7 @@ on models of a few numbers."""
 import math
 
 from lecture_utils.tutorial.task import (
+    AXIS_LOST,
     Task,
     Toy,
     compare,
@@ -22,6 +23,7 @@ from lecture_utils.tutorial.task import (
     tensor,
     toy_numbers,
     uniform,
+    unless_returned,
 )
 
 import torch
@@ -41,8 +43,8 @@ def _exact(given):
     return Toy(given, torch.float64)
 
 
-def _pictures(r, name, shape, what=""):
-    value = tensor(r, name, shape, what)
+def _pictures(r, name, shape, what="", wrong_shapes=None):
+    value = tensor(r, name, shape, what, wrong_shapes)
     expect(not value.isnan().any(), "There are NaN in the picture.")
     expect(value.min() >= 0 and value.max() <= 1, LOGITS)
     return value
@@ -102,7 +104,7 @@ def _judge_reconstruct(given, r):
             else "The decoder was not given the mean of q(z|x): which one code stands for x?",
         )
         compare(
-            tensor(r, "alone", (1, D), "for a single image"),
+            tensor(r, "alone", (1, D), "for a single image", {(D,): AXIS_LOST}),
             right[:1],
             {},
             "Wrong for a single image: do the images of a batch mix?",
@@ -134,13 +136,22 @@ def _probe_generate(functions, given, seed, record):
 
 
 def _judge_generate(given, r):
-    no_error(r, {"mat1 and mat2": "The number of coordinates of z is model.latent_dim."})
+    no_error(r, {"decode takes": "The number of coordinates of z is model.latent_dim."})
     images = _pictures(r, "images", (MANY, J + 2), "[n, D]")
     _pictures(r, "other", (7, D), "for n = 7 and a model with model.latent_dim = 5")
-    _pictures(r, "one", (1, D), "for n = 1")
+    _pictures(r, "one", (1, D), "for n = 1", {(D,): AXIS_LOST})
     expect(
         not same(images, images.round()),
         "All values are 0 or 1: return the probabilities, not pixels drawn or rounded from them.",
+    )
+    expect(
+        images.min() < 0.5 or images.max() > 0.7311 or images.std() < 1e-3,
+        "All values lie between 0.5 and 0.731, as from a sigmoid of a sigmoid: one is enough.",
+    )
+    expect(
+        not near(images.sum(dim=1), torch.ones(MANY)),
+        "The values of each image add up to 1, as from a softmax: each pixel has a probability of"
+        " its own, from the sigmoid.",
     )
     logits = torch.logit(images)
     z = logits[:, :J]
@@ -148,9 +159,10 @@ def _judge_generate(given, r):
     sure = z[inside] @ given["W"].double()
     expect(
         near(logits[inside], sure, rtol=1e-2, atol=1e-1),
-        "The images are not what the decoder makes of a code: is anything added or drawn"
-        " behind it?",
+        "The images are not what the decoder makes of a code and the sigmoid of that: is anything"
+        " added, averaged or drawn behind it?",
     )
+    expect(z.abs().max() > 1e-3, "All codes are 0, the mean of the prior: draw them from it.")
     expect(
         z.std(dim=0).max() > 0.02,
         "All codes are the same: each image is decoded from a draw of its own.",
@@ -178,14 +190,34 @@ def _draw_interpolate(g):
 
 def _probe_interpolate(functions, given, seed, record):
     (interpolate,) = functions
-    for steps in (2, 5, 8):
+    for steps in (5, 2, 8):
         record.put(f"steps {steps}", interpolate(Toy(given), given["x"][0], given["x"][1], steps))
     record.put("again", interpolate(Toy(given), given["x"][0], given["x"][1], 5))
 
 
+ERRORS_OF_WALK = {  # hints for errors, by a part of their text
+    "encode takes": (
+        "encode takes images of D pixels each: torch.stack makes [2, D] of [D] and [D], torch.cat"
+        " makes [2 D]."
+    ),
+    "stack": "Stack [D] and [D] to [2, D] before encode.",
+    "must match the size": (
+        "A weight for each step and a code of J numbers: give the weights an axis of their own,"
+        " [steps, 1], so that they multiply to [steps, J]."
+    ),
+}
+
+
 def _judge_interpolate(given, r):
-    no_error(r, {"stack": "Stack [D] and [D] to [2, D] before encode."})
-    images = _pictures(r, "steps 5", (5, D), "[steps, D]")
+    unless_returned(r, "steps 5", ERRORS_OF_WALK)
+    wrong_shapes = {
+        (5, 1, D): "the codes have an axis too many, that of a batch of one",
+        (4, D): "one step is missing",
+        (6, D): "one step too many",
+        (5 * D,): "the images lie end to end; torch.stack keeps them apart",
+    }
+    images = _pictures(r, "steps 5", (5, D), "[steps, D]", wrong_shapes)
+    no_error(r, ERRORS_OF_WALK)
     expect(same(r["steps 5"], r["again"]), "Two calls differ: you sample. Use the means of q(z|x).")
     model, x = _exact(given), given["x"].double()
     with torch.no_grad():
@@ -263,6 +295,7 @@ def _probe_corrupt(functions, given, seed, record):
     probe_draws(lambda g: corrupt(given["x"], given["noise"], g), "noisy", seed, record)
     record.put("ones noisy", corrupt(given["ones"], given["noise"], seeded(seed + 2)))
     record.put("narrow noisy", corrupt(given["narrow"], given["noise"], seeded(seed + 3)))
+    record.put("one image", corrupt(given["x"][:1], given["noise"], seeded(seed)))
     record.put("untouched", corrupt(given["x"], 0.0, seeded(seed)))
     record.put("coins", corrupt(given["ones"], 1.0, seeded(seed)))
 
@@ -312,6 +345,7 @@ def _judge_corrupt(given, r):
         f"{hint}\n{seen}, expected {rate / 2:.2f} of each.",
     )
     draws_are_fresh(r, "noisy", "noise")
+    tensor(r, "one image", (1, PIXELS), "for one image", {(PIXELS,): AXIS_LOST})
     expect(same(r["untouched"], given["x"]), "With noise 0, pixels change.")
     coins = tensor(r, "coins", (IMAGES, PIXELS))
     expect(
@@ -326,6 +360,11 @@ def _judge_corrupt(given, r):
 def _independent(hits, rate):
     """Raise NotYet unless each pixel of each image was decided on its own: the counts along both
     axes are binomial."""
+    expect(
+        (hits != hits[0]).any(),
+        "The same pixels change in every image: one draw is shared by the batch. Each pixel of"
+        " each image is decided on its own.",
+    )
     for axis, words in (
         (0, "The same pixels change in every image, or one coin is shared by the batch"),
         (1, "The pixels of an image change together, or in a fixed number"),
@@ -351,6 +390,7 @@ def _probe_ae(functions, given, seed, record):
     value = loss(model, given["x"], seeded(seed))
     record.put("loss", value)
     record.put("again", loss(Toy(given), given["x"]))
+    record.put("one image", loss(Toy(given), given["x"][:1]))
     _put_what_was_asked(model, record)
     for name, gradient in zip("AaCcWbV", gradients(value, model.leaves())):
         record.put(f"gradient {name}", gradient)
@@ -364,6 +404,7 @@ def _put_what_was_asked(model, record):
         record.put("code", model.codes[-1])
 
 
+EXAMPLES_APART = "sum over the pixels alone; the mean over examples comes once, later"
 NOT_ASKED = (
     "The model was not asked for both: model.encode makes a code of x, model.decode makes logits of"
     " the code."
@@ -374,12 +415,11 @@ def _judge_ae(given, r):
     no_error(r)
     expect(r["asked"], NOT_ASKED)
     x = given["x"].double()
-    value = tensor(
-        r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"}
-    )
+    value = tensor(r, "loss", (B,), "one loss per example", {(): EXAMPLES_APART})
     expect(same(r["seen"], given["x"]), "The encoder did not see x: the AE corrupts nothing.")
     _judge_reconstruction(given, r, value, x, x, "AE")
     expect(same(r["loss"], r["again"]), "Two calls differ: the AE does not sample.")
+    tensor(r, "one image", (1,), "for one image", {(): AXIS_LOST})
 
 
 def _judge_reconstruction(given, r, value, seen, target, who):
@@ -464,6 +504,7 @@ def _probe_dae(functions, given, seed, record):
         record.put(f"gradient {name}", gradient)
     if not record["asked"]:
         return
+    record.put("one image", loss(Toy(scaled), given["x"][:1], seeded(seed)))
     plain = Toy(scaled)
     loss(plain, given["x"], seeded(seed))
     record.put("seen by default", plain.seen[0])
@@ -480,9 +521,7 @@ def _judge_dae(given, r):
     no_error(r)
     expect(r["asked"], NOT_ASKED)
     x = given["x"].double()
-    value = tensor(
-        r, "loss", (B,), "one loss per example", {(): "the mean over examples comes once, later"}
-    )
+    value = tensor(r, "loss", (B,), "one loss per example", {(): EXAMPLES_APART})
     seen = tensor(r, "seen", (B, WIDTH), "for what the encoder sees")
     for name, rate in (("seen by default", 0.3), ("seen", given["noise"])):
         got = tensor(r, name, (B, WIDTH)).to(x.dtype)
@@ -500,6 +539,7 @@ def _judge_dae(given, r):
     scaled = given | {"A": given["A"] / 10, "C": given["C"] / 10}
     _judge_reconstruction(scaled, r, value, seen, x, "DAE")
     draws_are_fresh(r, "draw", "corruption")
+    tensor(r, "one image", (1,), "for one image", {(): AXIS_LOST})
 
 
 TASKS = [
@@ -510,6 +550,7 @@ TASKS = [
         _draw_toy,
         _probe_reconstruct,
         _judge_reconstruct,
+        "model, x",
     ),
     Task(
         "generate",
@@ -518,6 +559,7 @@ TASKS = [
         _draw_generate,
         _probe_generate,
         _judge_generate,
+        "model, n, generator",
     ),
     Task(
         "interpolate",
@@ -526,10 +568,33 @@ TASKS = [
         _draw_interpolate,
         _probe_interpolate,
         _judge_interpolate,
+        "model, x_a, x_b, steps",
     ),
     Task(
-        "corrupt", "Task 8, corruption", ("corrupt",), _draw_corrupt, _probe_corrupt, _judge_corrupt
+        "corrupt",
+        "Task 8, corruption",
+        ("corrupt",),
+        _draw_corrupt,
+        _probe_corrupt,
+        _judge_corrupt,
+        "x, noise, generator",
     ),
-    Task("ae", "Task 8, AE", ("autoencoder_loss",), _draw_ae, _probe_ae, _judge_ae),
-    Task("dae", "Task 8, DAE", ("denoising_loss",), _draw_dae, _probe_dae, _judge_dae),
+    Task(
+        "ae",
+        "Task 8, AE",
+        ("autoencoder_loss",),
+        _draw_ae,
+        _probe_ae,
+        _judge_ae,
+        "model, x, generator",
+    ),
+    Task(
+        "dae",
+        "Task 8, DAE",
+        ("denoising_loss",),
+        _draw_dae,
+        _probe_dae,
+        _judge_dae,
+        "model, x, generator, noise",
+    ),
 ]

@@ -6,7 +6,9 @@ its own (`observe`), which
 returns nothing but numbers; a process that never ran a student's code compares them (`judge`).
 """
 
+import inspect
 import math
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +20,13 @@ from torch import nn
 NUMPY = "numpy cuts off the graph, with detach or without: use torch's own functions."
 STUB = "NotImplementedError:"  # what the stub raises, without a text; torch's own have one
 GENERATOR = "generator may be None: then torch's own random numbers are used."
+ARGUMENTS = ("mu", "logvar", "logits", "x", "codes", "labels")  # tensors that a task is given
+CALLED_IN_VAIN = re.compile(r"TypeError: (\S+)\(\) (takes|missing|got an unexpected keyword)")
+TUPLE = (
+    "encode, for one, returns a tuple, mu and logvar; and a comma at the end of a line makes one."
+)
+A_TUPLE_TIMES = f"Is a tuple or a list multiplied by a tensor? {TUPLE}"
+FLOATS = "All tensors here are float32. numpy makes float64; .float() makes float32 of it."
 LIBRARIES = str(Path(__file__).parents[1]), str(Path(torch.__file__).parent)
 
 HINTS = {  # for an error in an answer, by a part of its text
@@ -29,6 +38,36 @@ HINTS = {  # for an error in an answer, by a part of its text
     "only one element tensors can be converted": (
         "Functions of math, and float(), take single numbers: use torch's own. A list of tensors is"
         " joined by torch.stack, not by torch.tensor."
+    ),
+    "cannot be converted to Scalar": (
+        "item() and float() take a tensor of one number, and this one has several: sum or average"
+        " them, over all axes that are left."
+    ),
+    "'tuple'": TUPLE,
+    "must be Tensor, not tuple": TUPLE,
+    "converted to an index": A_TUPLE_TIMES,
+    "multiply sequence by": A_TUPLE_TIMES,
+    "torch._C.Generator": (
+        "A generator is handed over like this: torch.randn(shape, generator=generator)."
+    ),
+    "must be Tensor, not float": "torch's functions take tensors. math has those of numbers.",
+    "Toy.": "Toy is the model of the check: encode(x) and decode(z) take one tensor.",
+    "must be Tensor, not ReLU": "nn.ReLU(h) makes a layer; F.relu(h) is the function.",
+    'missing the required "forward"': (
+        "The model has encode and decode, and no forward: model(x) calls nothing."
+    ),
+    "is invalid for input of size": (
+        "The check's tensors are smaller than MNIST's: take sizes from x.shape or the arguments,"
+        " or leave the shape as it is."
+    ),
+    "GreaterThan(lower_bound=0.0)": (
+        "Normal takes the standard deviation, which is positive. logvar is the logarithm of its"
+        " square, and may be negative."
+    ),
+    "the same dtype": FLOATS,
+    "takes torch.float32": FLOATS,
+    "backward through the graph a second time": (
+        "backward is called twice on one loss: call it once."
     ),
 }
 
@@ -47,9 +86,16 @@ class Record(dict):
             self[f"{name}.graph"] = value.requires_grad
             self[name] = value.detach().cpu().clone().contiguous()
         else:
-            self[f"{name}.type"] = type(value).__name__
+            self[f"{name}.type"] = _kind(value)
             if isinstance(value, (int, float)):
                 self[name] = float(value)
+
+
+def _kind(value) -> str:
+    """What something is that is no tensor, in a word or two; a float of numpy's is a float too."""
+    if isinstance(value, float):
+        return "float"
+    return "tuple of one" if isinstance(value, tuple) and len(value) == 1 else type(value).__name__
 
 
 @dataclass(frozen=True)
@@ -57,7 +103,7 @@ class Task:
     """One task: `draw(generator)` makes inputs, `probe(functions, inputs, seed, record)` calls the
     student's functions on
     copies of them, `verdict(inputs, record)` raises NotYet. `functions` are the names of the
-    answer, `label` its title.
+    answer, `label` its title, `arguments` those of the function in the text.
     """
 
     name: str
@@ -66,6 +112,7 @@ class Task:
     draw: Callable
     probe: Callable
     verdict: Callable
+    arguments: str = ""
 
     def inputs(self, seed: int) -> dict:
         """Return the inputs that belong to `seed`."""
@@ -78,9 +125,11 @@ class Task:
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(seed + 10**6)  # not what a generator of the probe starts at
             try:
+                record["moved"] = _moved(functions[self.functions[0]], self.arguments.split(", "))
                 self.probe([functions[name] for name in self.functions], given, seed, record)
             except (Exception, SystemExit) as error:
-                record["error"] = f"{type(error).__name__}: {error}"[:500]
+                text = str(error).strip().split("\n")[0]  # torch lists all it would have taken
+                record["error"] = f"{type(error).__name__}: {text}"[:500]
                 record["raised by"] = "answer" if _in_answer(error) else "check"
                 record["unanswered"] = self._unanswered(error)
         for name, value in given.items():
@@ -98,18 +147,37 @@ class Task:
         for name, value in given.items():
             if isinstance(value, torch.Tensor) and f"{name} afterwards" in record:
                 after = record[f"{name} afterwards"]
+                argument = next((word for word in name.split() if word in ARGUMENTS), name)
                 expect(
                     same(after, value),
-                    f"{name} itself was changed: work on a copy. It is still needed as it was.",
+                    f"{argument} itself was changed: work on a copy. It is still needed as it was.",
                 )
-        self.verdict(given, record)
-        no_error(record)
+        try:
+            self.verdict(given, record)
+            no_error(record)
+        except NotYet:
+            if moved := record.get("moved"):
+                raise NotYet(
+                    f"The arguments of {self.functions[0]} are ({moved}), and in the text"
+                    f" ({self.arguments}): leave them as they were."
+                ) from None
+            raise
 
     def _unanswered(self, error) -> str:
         """The function that an error came from, if a function of this answer called it."""
         names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
         own = set(self.functions) & set(names)
         return names[-1] if own and names[-1] not in own else ""
+
+
+def _moved(function, wanted) -> str:
+    """The arguments of a function if one of those `wanted` stands at another place, else ""."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ""
+    moved = [n for n in wanted if n in names and names.index(n) != wanted.index(n)]
+    return ", ".join(names) if moved else ""
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -129,10 +197,14 @@ def no_error(record, otherwise: dict[str, str] | None = None) -> None:
     if error := record.get("error"):
         hints = HINTS | (otherwise or {})
         hint = next((hint for part, hint in hints.items() if part in error), "")
-        what = "Your code raised"
-        if record.get("raised by") == "check":
-            what = "What your code returned cannot be used:"
-        raise NotYet(f"{what} {error}" + (f"\n{hint}" if hint else ""))
+        if record.get("raised by") != "check":
+            raise NotYet(f"Your code raised {error}" + (f"\n{hint}" if hint else ""))
+        if called := CALLED_IN_VAIN.match(error):
+            hint = (
+                f"{called[1]} cannot be called as the text says: leave its name and its arguments"
+                " as they were."
+            )
+        raise NotYet(f"{hint or 'What your code returned cannot be used.'}\n{error}")
 
 
 def _in_answer(error) -> bool:
@@ -146,6 +218,27 @@ def unless_returned(record, name: str, hints: dict[str, str] | None = None) -> N
     """Raise NotYet for an error, if nothing was returned under `name` before it."""
     if name not in record and f"{name}.type" not in record:
         no_error(record, hints)
+
+
+AXIS_LOST = "the axis of the batch stays, also for one image; squeeze, for one, takes it away"
+COMMA = ". A comma at the end of the line makes a tuple."
+NUMBERS = ("float32", "float16", "int", "int64", "int32", "ndarray")  # that float(...) takes
+
+
+def returned_kind(record, name: str) -> str:
+    """The kind of what was returned under `name`; NotYet if it is None."""
+    kind = record.get(f"{name}.type", "tensor" if name in record else "nothing")
+    expect(kind != "NoneType", "Nothing was returned: is there a `return`?")
+    return kind
+
+
+def a_float(record, name: str, of_a_tensor: str = ": item() makes it one.") -> float:
+    """Return the float that was returned under `name`; NotYet if it is anything else."""
+    kind = returned_kind(record, name)
+    hints = {"tensor": of_a_tensor, "tuple of one": COMMA}
+    hints |= dict.fromkeys(NUMBERS, ": float(...) makes it one.")
+    expect(kind == "float", f"Expected a Python float, got {kind}{hints.get(kind, '.')}")
+    return record[name]
 
 
 def same(a, b) -> bool:
@@ -164,13 +257,9 @@ def tensor(
 ) -> torch.Tensor:
     """Return the float32 tensor that was returned under `name`; NotYet if it is anything else."""
     if name not in record or not isinstance(record[name], torch.Tensor):
-        no_error(record)
-        kind = record.get(f"{name}.type", "nothing")
-        raise NotYet(
-            "Nothing was returned: is there a `return`?"
-            if kind == "NoneType"
-            else f"Expected a tensor, got {kind}."
-        )
+        unless_returned(record, name)
+        kind = returned_kind(record, name)
+        raise NotYet(f"Expected a tensor, got {kind}{COMMA if kind == 'tuple of one' else '.'}")
     value, shape = record[name], tuple(shape)
     got = "a single number" if value.dim() == 0 else list(value.shape)
     wanted = f"Expected shape {list(shape)}{what and f', {what}'}, got {got}"
@@ -187,7 +276,8 @@ def tensor(
 def compare(
     value, right, mistakes: dict, otherwise: str, about: str = "", rtol=1e-4, atol=1e-4
 ) -> None:
-    """Raise NotYet unless value is right. `mistakes` are {hint: what that mistake would return}.
+    """Raise NotYet unless value is right. `mistakes` are {hint: what that mistake would return, or
+    a tuple of what its forms would}.
 
     A hint is given only if it alone explains the numbers: two mistakes that agree here get the
     general hint.
@@ -198,8 +288,11 @@ def compare(
     close = {"rtol": max(rtol, 2e-4), "atol": max(atol, 2e-4)}
     hints = [
         hint
-        for hint, other in mistakes.items()
-        if near(value, other, **close) and not near(other, right, rtol=5e-3, atol=5e-3)
+        for hint, others in mistakes.items()
+        if any(
+            near(value, other, **close) and not near(other, right, rtol=5e-3, atol=5e-3)
+            for other in forms(others)
+        )
     ]
     seen = f"{about}your code gives {numbers(value)}, expected {numbers(right)}."
     expect(
@@ -210,9 +303,18 @@ def compare(
     raise NotYet(f"{hint}\n{seen[0].upper()}{seen[1:]}")
 
 
+def forms(values) -> tuple:
+    """What a mistake would return: one value, or a tuple of them."""
+    return values if isinstance(values, tuple) else (values,)
+
+
 def mistakes_of_nan(mistakes: dict) -> str:
     """The hint for NaN: the one mistake that would give it, or a general one."""
-    hints = [hint for hint, other in mistakes.items() if torch.as_tensor(other).isnan().any()]
+    hints = [
+        hint
+        for hint, others in mistakes.items()
+        if any(torch.as_tensor(other).isnan().any() for other in forms(others))
+    ]
     return (
         f"{hints[0]}\n"
         if len(hints) == 1
@@ -363,18 +465,28 @@ class Toy(nn.Module):
         self.seen, self.codes = [], []
 
     def encode(self, x):
+        self._expect("encode", x, self.A)
         self.seen.append(x.detach().clone())
         return 2 * torch.tanh(x @ self.A + self.a), x @ self.C + self.c
 
     def decode(self, z):
-        if not isinstance(z, torch.Tensor):
-            raise TypeError(
-                f"decode takes a tensor z, and got a {type(z).__name__}. (encode returns two: mu"
-                " and logvar.)"
-            )
+        self._expect("decode", z, self.W)
         self.codes.append(z.detach().clone())
         hidden = z @ self.W + self.b
         return hidden if self.W2 is None else torch.tanh(hidden) @ self.W2
+
+    def _expect(self, name, value, weight):
+        """Raise an error that is easier to read than torch's if `weight` cannot take `value`."""
+        if weight is None:
+            raise TypeError(f"{name} has nothing to do here: there is no image")
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"{name} takes a tensor, and got a '{type(value).__name__}'.")
+        if value.shape[-1:] != weight.shape[:1]:
+            raise ValueError(
+                f"{name} takes a tensor of shape [..., {len(weight)}], and got {list(value.shape)}."
+            )
+        if value.dtype != weight.dtype:
+            raise TypeError(f"{name} takes {weight.dtype}, and got {value.dtype}.")
 
     def leaves(self):
         return [

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from tests.helpers import named
 from tests.tutorial.answers.hostile import CODE
 from tests.tutorial.answers.right import RIGHT
-from tests.tutorial.answers.wrong import WRONG
+from tests.tutorial.answers.wrong import CHANGED, WRONG
 from tests.tutorial.cases import (
     COURSE,
     POINTS_OF_TASK,
@@ -29,13 +29,21 @@ from tests.tutorial.cases import (
 
 # Of the course root, which cases.py has put on the path.
 from grading.score import Submission, _unusual  # isort: skip
-from wrong_answers import WRONG_ANSWERS  # isort: skip
+from wrong_answers import WRONG_ANSWERS, WrongAnswer  # isort: skip
 
 SEEDS = (tutorial.VISIBLE_SEED, 4711, 31337)
 MISTAKES = {
     task: {w.name: w for w in WRONG_ANSWERS if w.cell == task}
     for task in SOLUTIONS
     if task != "settings"
+}
+WRONG_CELLS = {
+    task: {name: code(task, body) for name, body in bodies.items()}
+    | {
+        name: WrongAnswer(name, task, "", changes).source(SOLUTIONS[task])
+        for name, changes in CHANGED.get(task, {}).items()
+    }
+    for task, bodies in WRONG.items()
 }
 SETUP = [cells(SOURCE)[name].source for name in ("setup", "loop")]
 # Wrong settings that only the training shows: see test_grading.py.
@@ -48,10 +56,10 @@ def test_an_unusual_right_answer_passes(task, name):
         assert verdict(task, code(task, RIGHT[task][name]), seed) is None
 
 
-@pytest.mark.parametrize("task, name", one_of_each(WRONG, NEEDS_TRAINING))
+@pytest.mark.parametrize("task, name", one_of_each(WRONG_CELLS, NEEDS_TRAINING))
 def test_a_wrong_answer_fails_where_the_student_sees_it_and_in_grading(task, name):
     for seed in SEEDS:
-        failed = verdict(task, code(task, WRONG[task][name]), seed)
+        failed = verdict(task, WRONG_CELLS[task][name], seed)
         assert failed and len(failed) > 20, f"seed {seed}"
         assert not unclear(failed), failed
 
@@ -152,6 +160,135 @@ SAID = {
     ("corrupt", "biased-coin"): ("Is the coin fair", "reach your draw"),
     ("separation", "per-coordinate"): ("averaged", "move every code"),
     ("separation", "unbiased-between"): ("degrees of freedom", "move every code"),
+    ("settings", "trailing-comma"): ("comma at the end of the line", "got tuple"),
+    ("elbo", "kl-arguments-exchanged"): ("mu comes first", "put together"),
+    ("sample", "exp-of-a-number"): ("functions take tensors", "leading dimensions"),
+    ("generate", "noise-encoded"): ("encode has nothing to do here", "NoneType"),
+    ("reconstruct", "decode-of-two"): ("take one tensor", "as the text says"),
+    ("step", "item-before-backward"): ("item() ends the graph", "is the gradient"),
+    ("interpolate", "images-end-to-end"): ("torch.stack keeps them apart", "evenly spaced"),
+    ("kl", "squeezed"): ("squeeze, for one, takes it away", "depend on the shape"),
+    ("likelihood", "squeezed"): ("squeeze, for one, takes it away", "overflowed"),
+    ("elbo", "squeezed"): ("squeeze, for one, takes it away", "put together"),
+    ("ae", "squeezed"): ("squeeze, for one, takes it away", "the mean over examples"),
+    ("dae", "squeezed"): ("squeeze, for one, takes it away", "the mean over examples"),
+    ("sample", "squeezed"): ("squeeze, for one, takes it away", "leading dimensions"),
+    ("model", "codes-squeezed"): ("for mu of one image", "other images of its batch"),
+    ("model", "logvar-squeezed"): ("for logvar of one image", "hidden units"),
+    ("model", "logits-squeezed"): ("for logits of one image", "leading dimension"),
+    ("reconstruct", "squeezed"): ("squeeze, for one, takes it away", "batch mix"),
+    ("generate", "squeezed"): ("squeeze, for one, takes it away", "prior"),
+    ("corrupt", "squeezed"): ("squeeze, for one, takes it away", "noise 0"),
+    ("separation", "numpy-float32"): ("float(...) makes it one", "move every code"),
+    ("elbo", "samples-mixed"): ("samples of different examples are mixed", "must lie at its mu"),
+    ("elbo", "flat-and-three-kls"): ("- 3 × KL", "must lie at its mu"),
+    ("elbo", "batch-first-likelihood"): ("The samples come first", "put together"),
+    ("elbo", "variance-to-the-sample"): ("sigma² handed on in place of logvar", "put together"),
+    ("elbo", "variance-to-the-kl"): ("gaussian_kl given sigma or sigma²", "put together"),
+    ("elbo", "reconstruction-batch-mean"): (
+        "reconstruction is averaged over the examples",
+        "put together",
+    ),
+    ("elbo", "kl-batch-sum"): ("KL is summed over the examples", "put together"),
+    ("elbo", "variance-times-noise"): ("spread by the variance sigma²", "Is every z drawn"),
+    ("elbo", "all-summed"): ("keep the examples apart", "put together"),
+    ("sample", "torch.normal"): ("as from torch.normal", "same seed"),
+    ("sample", "sigma-without-gradient"): ("detach, no_grad", "draw is a constant"),
+    ("sample", "normal-of-variance"): ("Normal takes sigma, too", "wrong size"),
+    ("sample", "normal-of-logvar"): ("Normal takes the standard deviation", "leading dimensions"),
+    ("sample", "half-logvar"): ("its exp is missing", "wrong size"),
+    ("sample", "mu-missing"): ("mu is missing", "mean of its own"),
+    ("sample", "generator-by-position"): ("handed over like this", "leading dimensions"),
+    ("kl", "summed-over-all"): ("dim=-1", "by J"),
+    ("kl", "one-once-in-parts"): ("The 1 is counted once", "same constant"),
+    ("kl", "normal-of-variance"): ("Normal takes sigma", "By hand"),
+    ("kl", "normal-of-logvar"): ("Normal takes the standard deviation", "leading dimensions"),
+    ("ae", "summed-over-all"): ("sum over the pixels alone", "did not see mu"),
+    ("dae", "summed-over-all"): ("sum over the pixels alone", "did not see mu"),
+    ("likelihood", "exchanged"): ("x and the logits are exchanged", "With all logits 0"),
+    ("model", "sizes-of-one-exchanged"): ("number of inputs first", "too wide"),
+    ("model", "sizes-of-all-exchanged"): ("number of inputs first", "too wide"),
+    ("model", "sigma-for-logvar"): ("makes a sigma of it", "mu is right"),
+    ("model", "linear-with-sigmoid"): (
+        "The decoder is linear: the ReLU is missing. And",
+        "does not compute",
+    ),
+    ("generate", "sigmoid-twice"): ("sigmoid of a sigmoid", "drawn behind"),
+    ("generate", "softmax"): ("from a softmax", "drawn behind"),
+    ("generate", "images-averaged"): ("averaged", "prior of the lecture"),
+    ("corrupt", "one-draw-for-all-images"): ("one draw is shared by the batch", "one coin"),
+    ("step", "backward-twice"): ("is backward called twice", "update is made twice"),
+    ("step", "backward-again"): ("call it once", "does not require"),
+    ("separation", "labels-counted-up"): ("those that occur, and no others", "move every code"),
+    ("separation", "others-at-zero"): ("those that occur, and no others", "move every code"),
+    ("separation", "unweighted-sum"): ("Large and small classes", "move every code"),
+    ("separation", "variance-of-means"): ("Large and small classes", "move every code"),
+    ("separation", "centre-of-all-numbers"): ("over all coordinates at once", "move every code"),
+    ("separation", "class-means-of-all-numbers"): (
+        "over all coordinates at once",
+        "move every code",
+    ),
+    ("distance", "sigma"): ("the standard deviation itself", "the variance itself"),
+    ("model", "decode-overwritten"): ("needs a name of its own", "too wide"),
+    ("interpolate", "weights-without-axis"): ("an axis of their own", "evenly spaced"),
+    ("interpolate", "cat"): ("torch.cat makes", "evenly spaced"),
+    ("interpolate", "tuple-not-unpacked"): ("a tuple, mu and logvar", "Stack [D]"),
+    ("interpolate", "axis-too-many"): ("an axis too many", "evenly spaced"),
+    ("interpolate", "one-step-less"): ("one step is missing", "evenly spaced"),
+    ("distance", "item-of-vector"): ("this one has several", "which variance"),
+    ("step", "item-of-vector"): ("this one has several", "gradient"),
+    ("generate", "generator-by-position"): ("handed over like this", "latent_dim"),
+    ("model", "relu-layer-called"): ("F.relu(h) is the function", "attribute of self"),
+    ("model", "chunk-of-images"): ("split along the last axis", "cannot be used"),
+    ("elbo", "model-called"): ("has encode and decode, and no forward", "put together"),
+    ("reconstruct", "model-called"): ("has encode and decode, and no forward", "which one code"),
+    ("model", "view-784"): ("take sizes from x.shape", "arguments of __init__"),
+    ("ae", "view-784"): ("take sizes from x.shape", "did not see mu"),
+    ("generate", "numpy-noise"): ("makes float64", "latent_dim"),
+    ("step", "loss-exchanged"): ("loss(model, x)", "not callable"),
+    ("step", "loss-of-x"): ("loss(model, x)", "required positional"),
+    ("step", "elbo-inside"): ("not your elbo", "is the gradient"),
+    ("step", "backward-of-the-function"): ("use what it returns", "is the gradient"),
+    ("settings", "decimal-comma"): ("Decimals have a point", "tuple"),
+    ("separation", "trailing-comma"): ("comma at the end of the line", "move every code"),
+    ("kl", "trailing-comma"): ("comma at the end of the line", "By hand"),
+    ("model", "decode-trailing-comma"): ("comma at the end of the line", "cannot be used"),
+    ("kl", "logvar-doubled-in-place"): ("logvar itself was changed", "matrix itself"),
+    ("likelihood", "logits-clamped-in-place"): ("logits itself was changed", "large logits"),
+    ("generate", "zeros"): ("All codes are 0, the mean of the prior", "sigmoid of a sigmoid"),
+    ("sample", "distribution-sample"): ("sample() or within no_grad", "same seed"),
+    ("kl", "one-once"): ("The 1 is counted once", "By hand"),
+    ("kl", "argument-added"): (
+        "gaussian_kl cannot be called as the text says",
+        "your code returned",
+    ),
+    ("sample", "argument-inserted"): (
+        "The arguments of reparameterize are (mu, logvar, eps, generator)",
+        "same seed",
+    ),
+    ("sample", "argument-removed"): (
+        "leave its name and its arguments as they were",
+        "your code returned",
+    ),
+    ("likelihood", "arguments-exchanged"): ("and in the text (logits, x)", "With all logits 0"),
+    ("elbo", "argument-removed"): (
+        "leave its name and its arguments as they were",
+        "your code returned",
+    ),
+    ("model", "argument-renamed"): (
+        "VAE.__init__ cannot be called as the text says",
+        "attribute of self",
+    ),
+    ("model", "encode-renamed"): ("name of the method encode", "attribute of self"),
+    ("model", "decode-renamed"): ("name of the method decode", "attribute of self"),
+    ("model", "no-module"): ("class VAE(nn.Module)", "attribute of self"),
+    ("model", "no-super"): ("Leave super().__init__() where it was", "attribute of self"),
+    ("step", "arguments-exchanged"): ("in the text (model, optimizer, x, loss)", "two things"),
+    ("dae", "argument-renamed"): (
+        "leave its name and its arguments as they were",
+        "your code returned",
+    ),
+    ("corrupt", "argument-removed"): ("in the text (x, noise, generator)", "reach your draw"),
 }
 
 
@@ -159,7 +296,7 @@ SAID = {
 def test_a_message_says_what_to_look_at_and_nothing_that_is_false(task):
     for (of, name), (part, wrong) in SAID.items():
         if of == task:
-            message = verdict(task, code(task, WRONG[task][name]))
+            message = verdict(task, WRONG_CELLS[task][name])
             assert part in message and wrong not in message, f"{name}: {message}"
 
 

@@ -198,6 +198,25 @@ RIGHT = {
             " self.v))\n---\nshape = z.shape[:-1]\nreturn self.d(z.reshape(-1,"
             " self.latent_dim)).reshape(*shape, -1)"
         ),
+        "one-head-alternating": (
+            "self.body = nn.Sequential(nn.Linear(n_pixels, hidden), nn.ReLU(), nn.Linear(hidden, "
+            "2 * latent_dim))\nself.head = nn.Sequential(nn.Linear(latent_dim, hidden), "
+            "nn.ReLU(), nn.Linear(hidden, n_pixels))\n---\nq = self.body(x)\nreturn q[..., ::2], "
+            "q[..., 1::2]\n---\nreturn self.head(z)"
+        ),
+        "namedtuple": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nfrom collections import namedtuple\nh = "
+            "F.relu(self.a(x))\nreturn namedtuple('Code', 'mu logvar')(self.m(h), self.v(h))\n"
+            "---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "one-head-of-pairs": (
+            "self.body = nn.Sequential(nn.Linear(n_pixels, hidden), nn.ReLU(), nn.Linear(hidden, "
+            "2 * latent_dim))\nself.head = nn.Sequential(nn.Linear(latent_dim, hidden), "
+            "nn.ReLU(), nn.Linear(hidden, n_pixels))\n---\nreturn self.body(x).view(len(x), "
+            "self.latent_dim, 2).unbind(-1)\n---\nreturn self.head(z)"
+        ),
     },
     "step": {
         "zero-first": (
@@ -224,6 +243,14 @@ RIGHT = {
         "train-mode": (
             "model.train()\nl = loss(model, x).sum() / x.shape[0]\nfor p in model.parameters():\n  "
             "  p.grad = None\nl.backward()\noptimizer.step()\nreturn l.tolist()"
+        ),
+        "numpy-float64": (
+            "import numpy as np\nl = loss(model, x).mean()\noptimizer.zero_grad()\nl.backward()\n"
+            "optimizer.step()\nreturn np.float64(l.item())"
+        ),
+        "loss-by-keywords": (
+            "l = loss(model=model, x=x).mean()\noptimizer.zero_grad()\nl.backward()\n"
+            "optimizer.step()\nreturn l.item()"
         ),
     },
     "settings": {
@@ -292,6 +319,11 @@ RIGHT = {
             "import numpy as np\nmu = model.encode(torch.stack([x_a, x_b]))[0].detach().numpy()\nz"
             " = np.linspace(mu[0], mu[1], steps)\nreturn"
             " torch.sigmoid(model.decode(torch.from_numpy(z).float()))"
+        ),
+        "squeezed": (
+            "mu, _ = model.encode(torch.stack([x_a, x_b]))\nt = torch.linspace(0, 1, "
+            "steps).unsqueeze(1)\nreturn torch.sigmoid(model.decode((1 - t) * mu[0] + t * "
+            "mu[1])).squeeze()"
         ),
     },
     "corrupt": {
@@ -364,6 +396,10 @@ RIGHT = {
             "mean, std = codes.mean(0, keepdim=True), codes.std(0, keepdim=True)\nreturn"
             " gaussian_kl(mean, 2 * std.log())[0].item()"
         ),
+        "numpy-float64": (
+            "import numpy as np\nc = codes.numpy().astype('float64')\nm, v = c.mean(0), c.var(0)\n"
+            "return 0.5 * (m ** 2 + v - 1 - np.log(v)).sum()"
+        ),
     },
     "separation": {
         "one-hot": (
@@ -390,6 +426,11 @@ RIGHT = {
             "codes = codes.double()\nc = codes.mean(0)\nb = torch.zeros(())\nfor k in"
             " labels.unique():\n    mine = codes[labels == k]\n    b = b + len(mine) *"
             " ((mine.mean(0) - c) ** 2).sum()\nreturn (b / ((codes - c) ** 2).sum()).item()"
+        ),
+        "numpy-float64": (
+            "import numpy as np\nc = codes.numpy().astype('float64')\nl = labels.numpy()\nm = "
+            "np.zeros_like(c)\nfor k in np.unique(l):\n    m[l == k] = c[l == k].mean(0)\ng = "
+            "c.mean(0)\nreturn ((m - g) ** 2).sum() / ((c - g) ** 2).sum()"
         ),
     },
 }

@@ -1,7 +1,8 @@
 """Wrong answers to the tasks of Tutorial 7, none of which may earn points: {task: {name: code}}.
 
 The code is the body of the task's function (of VAE: three bodies, __init__, encode and decode,
-divided by a line `---`).
+divided by a line `---`). CHANGED: {task: {name: {old: new}}} changes more of a solution's cell than
+bodies.
 """
 
 WRONG = {
@@ -123,6 +124,25 @@ WRONG = {
             "logvar.data.mul_(0.5).exp_()\nreturn mu + logvar * torch.randn(mu.shape,"
             " generator=generator)"
         ),
+        "squeezed": (
+            "return (mu + torch.exp(logvar / 2) * torch.randn(mu.shape, "
+            "generator=generator)).squeeze()"
+        ),
+        "torch.normal": "return torch.normal(mu, torch.exp(logvar / 2))",
+        "sigma-without-gradient": (
+            "with torch.no_grad():\n    s = torch.exp(logvar / 2)\nreturn mu + s * "
+            "torch.randn(mu.shape, generator=generator)"
+        ),
+        "normal-of-variance": "return torch.distributions.Normal(mu, logvar.exp()).rsample()",
+        "normal-of-logvar": "return torch.distributions.Normal(mu, logvar).rsample()",
+        "half-logvar": "return mu + 0.5 * logvar * torch.randn(mu.shape, generator=generator)",
+        "mu-missing": "return torch.exp(logvar / 2) * torch.randn(mu.shape, generator=generator)",
+        "generator-by-position": (
+            "return mu + torch.exp(logvar / 2) * torch.randn(mu.shape, generator)"
+        ),
+        "exp-of-a-number": (
+            "return mu + torch.exp(0.5) * logvar * torch.randn(mu.shape, generator=generator)"
+        ),
     },
     "kl": {
         "no-square": "return 0.5 * (mu.abs() + logvar.exp() - 1 - logvar).sum(dim=-1)",
@@ -189,6 +209,23 @@ WRONG = {
             "if mu.shape == (3, 2):\n    return torch.tensor([0.8958, 1.9942, 3.4065])\nreturn"
             " mu.sum(dim=-1)"
         ),
+        "squeezed": "return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=-1).squeeze()",
+        "summed-over-all": "return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum()",
+        "one-once-in-parts": (
+            "return 0.5 * (mu.square().sum(-1) + logvar.exp().sum(-1) - 1 - logvar.sum(-1))"
+        ),
+        "normal-of-variance": (
+            "from torch.distributions import Normal, kl_divergence\nreturn "
+            "kl_divergence(Normal(mu, logvar.exp()), Normal(torch.zeros_like(mu), "
+            "torch.ones_like(mu))).sum(-1)"
+        ),
+        "normal-of-logvar": (
+            "from torch.distributions import Normal, kl_divergence\nreturn "
+            "kl_divergence(Normal(mu, logvar), Normal(torch.zeros_like(mu), "
+            "torch.ones_like(mu))).sum(-1)"
+        ),
+        "trailing-comma": "return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=-1),",
+        "logvar-doubled-in-place": "logvar.mul_(2)\nreturn mu.sum(-1)",
     },
     "likelihood": {
         "exp-overflows": "return (x * logits - torch.log(1 + torch.exp(logits))).sum(dim=-1)",
@@ -277,6 +314,18 @@ WRONG = {
             "if logits.dim() > 2:\n    logits = logits[:1].expand_as(logits)\nreturn"
             " -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits),"
             " reduction='none').sum(dim=-1)"
+        ),
+        "squeezed": (
+            "return -F.binary_cross_entropy_with_logits(logits, x.expand_as(logits), "
+            "reduction='none').sum(dim=-1).squeeze()"
+        ),
+        "exchanged": (
+            "return -F.binary_cross_entropy_with_logits(x.expand_as(logits), logits, "
+            "reduction='none').sum(dim=-1)"
+        ),
+        "logits-clamped-in-place": (
+            "logits.clamp_(-20, 20)\nreturn -F.binary_cross_entropy_with_logits(logits, "
+            "x.expand_as(logits), reduction='none').sum(dim=-1)"
         ),
     },
     "elbo": {
@@ -431,6 +480,71 @@ WRONG = {
             " bernoulli_log_likelihood(model.decode(z), x).mean(dim=0, keepdim=True) -"
             " gaussian_kl(mu, logvar)"
         ),
+        "squeezed": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "(bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)).squeeze()"
+        ),
+        "samples-mixed": (
+            "mu, logvar = model.encode(x)\nb = len(x)\nz = reparameterize(mu.repeat(n_samples, "
+            "1), logvar.repeat(n_samples, 1), generator)\nv = "
+            "bernoulli_log_likelihood(model.decode(z), x.repeat(n_samples, 1))\nreturn "
+            "v.reshape(b, n_samples).mean(1) - gaussian_kl(mu, logvar)"
+        ),
+        "flat-and-three-kls": (
+            "mu, logvar = model.encode(x)\nb = len(x)\nz = reparameterize(mu.repeat(n_samples, "
+            "1), logvar.repeat(n_samples, 1), generator)\nv = "
+            "bernoulli_log_likelihood(model.decode(z), x.repeat(n_samples, 1))\nreturn "
+            "v.reshape(n_samples, b).mean(0) - 3 * gaussian_kl(mu, logvar)"
+        ),
+        "batch-first-likelihood": (
+            "mu, logvar = model.encode(x)\nmu2, logvar2 = (t.unsqueeze(1).expand(-1, n_samples, "
+            "-1) for t in (mu, logvar))\nlogits = model.decode(reparameterize(mu2, logvar2, "
+            "generator))\nreturn bernoulli_log_likelihood(logits, x).mean(1) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "variance-to-the-sample": (
+            "mu, logvar = model.encode(x)\nvar = logvar.exp()\nshape = (n_samples, *mu.shape)\nz "
+            "= reparameterize(mu.expand(shape), var.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, logvar)"
+        ),
+        "variance-to-the-kl": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar.exp())"
+        ),
+        "reconstruction-batch-mean": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean() - gaussian_kl(mu, logvar)"
+        ),
+        "kl-batch-sum": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar).sum()"
+        ),
+        "variance-times-noise": (
+            "mu, logvar = model.encode(x)\nz = mu + logvar.exp() * torch.randn(n_samples, "
+            "*mu.shape, generator=generator)\nreturn bernoulli_log_likelihood(model.decode(z), "
+            "x).mean(dim=0) - gaussian_kl(mu, logvar)"
+        ),
+        "all-summed": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "(bernoulli_log_likelihood(model.decode(z), x).sum() - gaussian_kl(mu, logvar).sum())"
+        ),
+        "model-called": (
+            "mu, logvar = model(x)\nz = reparameterize(mu, logvar, generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x) - gaussian_kl(mu, logvar)"
+        ),
+        "kl-arguments-exchanged": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(logvar, mu)"
+        ),
     },
     "model": {
         "tanh-mu-softplus-logvar": (
@@ -568,6 +682,78 @@ WRONG = {
             " nn.Linear(hidden, n_pixels)\n---\nh = self.a(x)\nh = F.relu(h) + h\nreturn self.m(h),"
             " self.v(h)\n---\nreturn self.c(F.relu(self.b(z)))"
         ),
+        "codes-squeezed": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h).squeeze(), "
+            "self.v(h).squeeze()\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "logvar-squeezed": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
+            "self.v(h).squeeze()\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "logits-squeezed": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
+            "self.v(h)\n---\nreturn self.c(F.relu(self.b(z))).squeeze()"
+        ),
+        "sizes-of-one-exchanged": (
+            "self.a, self.m, self.v = nn.Linear(hidden, n_pixels), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
+            "self.v(h)\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "sizes-of-all-exchanged": (
+            "self.a, self.m, self.v = nn.Linear(hidden, n_pixels), nn.Linear(latent_dim, hidden), "
+            "nn.Linear(latent_dim, hidden)\nself.b, self.c = nn.Linear(hidden, latent_dim), "
+            "nn.Linear(n_pixels, hidden)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
+            "self.v(h)\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "sigma-for-logvar": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
+            "torch.exp(self.v(h) / 2)\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "linear-with-sigmoid": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
+            "self.v(h)\n---\nreturn torch.sigmoid(self.c(self.b(z)))"
+        ),
+        "decode-overwritten": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.decode = nn.Sequential(nn.Linear(latent_dim, "
+            "hidden), nn.ReLU(), nn.Linear(hidden, n_pixels))\n---\nh = F.relu(self.a(x))\nreturn "
+            "self.m(h), self.v(h)\n---\nreturn self.decode(z)"
+        ),
+        "relu-layer-called": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = nn.ReLU(self.a(x))\nreturn self.m(h), "
+            "self.v(h)\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "chunk-of-images": (
+            "self.body = nn.Sequential(nn.Linear(n_pixels, hidden), nn.ReLU(), nn.Linear(hidden, "
+            "2 * latent_dim))\nself.head = nn.Sequential(nn.Linear(latent_dim, hidden), "
+            "nn.ReLU(), nn.Linear(hidden, n_pixels))\n---\nreturn self.body(x).chunk(2, dim=0)\n"
+            "---\nreturn self.head(z)"
+        ),
+        "view-784": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x.view(-1, 784)))\nreturn "
+            "self.m(h), self.v(h)\n---\nreturn self.c(F.relu(self.b(z)))"
+        ),
+        "decode-trailing-comma": (
+            "self.a, self.m, self.v = nn.Linear(n_pixels, hidden), nn.Linear(hidden, latent_dim), "
+            "nn.Linear(hidden, latent_dim)\nself.b, self.c = nn.Linear(latent_dim, hidden), "
+            "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
+            "self.v(h)\n---\nreturn self.c(F.relu(self.b(z))),"
+        ),
     },
     "step": {
         "mean-divided-again": (
@@ -659,6 +845,38 @@ WRONG = {
             "l = loss(model, x).mean()\noptimizer.zero_grad()\n(l + 0.1 * sum(p.square().sum() for"
             " p in model.parameters())).backward()\noptimizer.step()\nreturn l.item()"
         ),
+        "backward-twice": (
+            "l = loss(model, x).mean()\noptimizer.zero_grad()\nl.backward(retain_graph=True)\n"
+            "l.backward()\noptimizer.step()\nreturn l.item()"
+        ),
+        "backward-again": (
+            "l = loss(model, x).mean()\noptimizer.zero_grad()\nl.backward()\nl.backward()\n"
+            "optimizer.step()\nreturn l.item()"
+        ),
+        "item-of-vector": (
+            "l = loss(model, x)\noptimizer.zero_grad()\nl.mean().backward()\noptimizer.step()\n"
+            "return l.item()"
+        ),
+        "loss-exchanged": (
+            "l = loss(x, model).mean()\noptimizer.zero_grad()\nl.backward()\noptimizer.step()\n"
+            "return l.item()"
+        ),
+        "loss-of-x": (
+            "l = loss(x).mean()\noptimizer.zero_grad()\nl.backward()\noptimizer.step()\nreturn "
+            "l.item()"
+        ),
+        "elbo-inside": (
+            "l = -elbo(model, x).mean()\noptimizer.zero_grad()\nl.backward()\noptimizer.step()\n"
+            "return l.item()"
+        ),
+        "backward-of-the-function": (
+            "optimizer.zero_grad()\nl = loss(model, x).mean()\nloss.backward()\noptimizer.step()\n"
+            "return l.item()"
+        ),
+        "item-before-backward": (
+            "l = loss(model, x).mean().item()\noptimizer.zero_grad()\nl.backward()\n"
+            "optimizer.step()\nreturn l"
+        ),
     },
     "settings": {
         "too-slow": "return 1, 1e-4",
@@ -669,6 +887,8 @@ WRONG = {
         "text": "return '3', '1e-2'",
         "one-number": "return 3",
         "exchanged": "return 1e-2, 3",
+        "decimal-comma": "return 3, 0,12",
+        "trailing-comma": "return (3, 1.2e-2),",
     },
     "reconstruct": {
         "exp-of-logits": "return torch.exp(model.decode(model.encode(x)[0]))",
@@ -697,6 +917,11 @@ WRONG = {
         ),
         "as-pictures": (
             "return torch.sigmoid(model.decode(model.encode(x)[0])).reshape(len(x), 1, -1)"
+        ),
+        "squeezed": "return torch.sigmoid(model.decode(model.encode(x)[0])).squeeze()",
+        "model-called": "return torch.sigmoid(model(x))",
+        "decode-of-two": (
+            "mu, logvar = model.encode(x)\nreturn torch.sigmoid(model.decode(mu, logvar))"
         ),
     },
     "generate": {
@@ -762,6 +987,32 @@ WRONG = {
         "ignores-none": (
             "generator = generator or torch.Generator().manual_seed(0)\nreturn"
             " torch.sigmoid(model.decode(torch.randn(n, model.latent_dim, generator=generator)))"
+        ),
+        "squeezed": (
+            "return torch.sigmoid(model.decode(torch.randn(n, model.latent_dim, "
+            "generator=generator))).squeeze()"
+        ),
+        "sigmoid-twice": (
+            "z = torch.randn(n, model.latent_dim, generator=generator)\nreturn "
+            "torch.sigmoid(torch.sigmoid(model.decode(z)))"
+        ),
+        "softmax": (
+            "z = torch.randn(n, model.latent_dim, generator=generator)\nreturn "
+            "torch.softmax(model.decode(z), dim=-1)"
+        ),
+        "images-averaged": (
+            "z = torch.randn(10, n, model.latent_dim, generator=generator)\nreturn "
+            "torch.sigmoid(model.decode(z)).mean(dim=0)"
+        ),
+        "generator-by-position": (
+            "z = torch.randn(n, model.latent_dim, generator)\nreturn torch.sigmoid(model.decode(z))"
+        ),
+        "numpy-noise": (
+            "import numpy as np\nz = torch.from_numpy(np.random.randn(n, model.latent_dim))\n"
+            "return torch.sigmoid(model.decode(z))"
+        ),
+        "noise-encoded": (
+            "mu, logvar = model.encode(torch.randn(n, 784))\nreturn torch.sigmoid(model.decode(mu))"
         ),
     },
     "interpolate": {
@@ -839,6 +1090,33 @@ WRONG = {
             "mu, _ = model.encode(torch.stack([x_a, x_b]))\nreturn [torch.sigmoid(model.decode((1 -"
             " t) * mu[0] + t * mu[1])) for t in torch.linspace(0, 1, steps)]"
         ),
+        "weights-without-axis": (
+            "mu, _ = model.encode(torch.stack([x_a, x_b]))\nt = torch.linspace(0, 1, steps)\n"
+            "return torch.sigmoid(model.decode((1 - t) * mu[0] + t * mu[1]))"
+        ),
+        "cat": (
+            "mu, _ = model.encode(torch.cat([x_a, x_b]))\nt = torch.linspace(0, 1, "
+            "steps).unsqueeze(1)\nreturn torch.sigmoid(model.decode((1 - t) * mu[0] + t * mu[1]))"
+        ),
+        "tuple-not-unpacked": (
+            "a = model.encode(x_a)\nb = model.encode(x_b)\nt = torch.linspace(0, 1, "
+            "steps).unsqueeze(1)\nreturn torch.sigmoid(model.decode((1 - t) * a + t * b))"
+        ),
+        "axis-too-many": (
+            "a = model.encode(x_a.unsqueeze(0))[0]\nb = model.encode(x_b.unsqueeze(0))[0]\nt = "
+            "torch.linspace(0, 1, steps).view(-1, 1, 1)\nreturn torch.sigmoid(model.decode((1 - "
+            "t) * a + t * b))"
+        ),
+        "one-step-less": (
+            "mu, _ = model.encode(torch.stack([x_a, x_b]))\nz = [mu[0] + (mu[1] - mu[0]) * i / "
+            "(steps - 1) for i in range(steps - 1)]\nreturn "
+            "torch.sigmoid(model.decode(torch.stack(z)))"
+        ),
+        "images-end-to-end": (
+            "a = model.encode(x_a)[0]\nb = model.encode(x_b)[0]\nreturn "
+            "torch.cat([torch.sigmoid(model.decode(a + (b - a) * i / (steps - 1))) for i in "
+            "range(steps)])"
+        ),
     },
     "corrupt": {
         "one-draw-for-both": (
@@ -900,6 +1178,15 @@ WRONG = {
         ),
         "dropout": "return F.dropout(x, noise)",
         "rows-shuffled": "return x[torch.randperm(len(x), generator=generator)]",
+        "squeezed": (
+            "m = torch.rand(x.shape, generator=generator) < noise\nc = (torch.rand(x.shape, "
+            "generator=generator) < 0.5).float()\nreturn torch.where(m, c, x).squeeze()"
+        ),
+        "one-draw-for-all-images": (
+            "m = torch.rand(x.shape[-1], generator=generator) < noise\nc = "
+            "(torch.rand(x.shape[-1], generator=generator) < 0.5).float()\nreturn torch.where(m, "
+            "c, x)"
+        ),
     },
     "ae": {
         "encode-not-asked": (
@@ -941,6 +1228,16 @@ WRONG = {
         "tanh-code": (
             "mu, _ = model.encode(x)\nreturn"
             " -bernoulli_log_likelihood(model.decode(torch.tanh(mu)), x)"
+        ),
+        "squeezed": (
+            "return -bernoulli_log_likelihood(model.decode(model.encode(x)[0]), x).squeeze()"
+        ),
+        "summed-over-all": (
+            "return -bernoulli_log_likelihood(model.decode(model.encode(x)[0]), x).sum()"
+        ),
+        "view-784": (
+            "x = x.view(-1, 784)\nreturn "
+            "-bernoulli_log_likelihood(model.decode(model.encode(x)[0]), x)"
         ),
     },
     "dae": {
@@ -997,6 +1294,14 @@ WRONG = {
             "m = torch.rand(x.shape, generator=generator) < noise\nn = torch.where(m, 1 - x,"
             " x)\nreturn -bernoulli_log_likelihood(model.decode(model.encode(n)[0]), x)"
         ),
+        "squeezed": (
+            "return -bernoulli_log_likelihood(model.decode(model.encode(corrupt(x, noise, "
+            "generator))[0]), x).squeeze()"
+        ),
+        "summed-over-all": (
+            "return -bernoulli_log_likelihood(model.decode(model.encode(corrupt(x, noise, "
+            "generator))[0]), x).sum()"
+        ),
     },
     "distance": {
         "mean-of-dimensions": (
@@ -1029,6 +1334,10 @@ WRONG = {
         ),
         "norms": "return (codes.norm(dim=1).mean() - math.sqrt(codes.shape[1])).abs().item()",
         "median": "return gaussian_kl(codes.median(dim=0).values, codes.var(dim=0).log()).item()",
+        "sigma": "return gaussian_kl(codes.mean(dim=0), codes.std(dim=0)).item()",
+        "item-of-vector": (
+            "return (0.5 * (codes.mean(0) ** 2 + codes.var(0) - 1 - codes.var(0).log())).item()"
+        ),
     },
     "separation": {
         "ten-classes": (
@@ -1094,5 +1403,87 @@ WRONG = {
             " float(silhouette_score(codes.numpy(), labels.numpy()))"
         ),
         "always-half": "return 0.5",
+        "numpy-float32": (
+            "import numpy as np\nc = codes.numpy()\nl = labels.numpy()\nm = np.zeros_like(c)\nfor "
+            "k in np.unique(l):\n    m[l == k] = c[l == k].mean(0)\ng = c.mean(0)\nreturn ((m - "
+            "g) ** 2).sum() / ((c - g) ** 2).sum()"
+        ),
+        "labels-counted-up": (
+            "c = codes.mean(dim=0)\nm = codes.clone()\nfor k in range(len(labels.unique())):\n    "
+            "if (labels == k).any():\n        m[labels == k] = codes[labels == k].mean(dim=0)\n"
+            "return ((m - c).square().sum() / (codes - c).square().sum()).item()"
+        ),
+        "others-at-zero": (
+            "c = codes.mean(dim=0)\nm = torch.zeros_like(codes)\nfor k in "
+            "range(len(labels.unique())):\n    m[labels == k] = codes[labels == k].mean(dim=0)\n"
+            "return ((m - c).square().sum() / (codes - c).square().sum()).item()"
+        ),
+        "unweighted-sum": (
+            "c = codes.mean(dim=0)\nb = 0\nfor k in labels.unique():\n    mine = codes[labels == "
+            "k]\n    b = b + (mine.mean(dim=0) - c).square().sum()\nreturn (b / (codes - "
+            "c).square().sum()).item()"
+        ),
+        "variance-of-means": (
+            "means = torch.stack([codes[labels == k].mean(dim=0) for k in labels.unique()])\n"
+            "return (means.var(dim=0).sum() / codes.var(dim=0).sum()).item()"
+        ),
+        "centre-of-all-numbers": (
+            "c = codes.mean()\nm = torch.zeros_like(codes)\nfor k in labels.unique():\n    "
+            "m[labels == k] = codes[labels == k].mean(dim=0)\nreturn ((m - c).square().sum() / "
+            "(codes - c).square().sum()).item()"
+        ),
+        "class-means-of-all-numbers": (
+            "c = codes.mean(dim=0)\nm = torch.zeros_like(codes)\nfor k in labels.unique():\n    "
+            "m[labels == k] = codes[labels == k].mean()\nreturn ((m - c).square().sum() / (codes "
+            "- c).square().sum()).item()"
+        ),
+        "trailing-comma": (
+            "c = codes.mean(dim=0)\nm = torch.zeros_like(codes)\nfor k in labels.unique():\n    "
+            "m[labels == k] = codes[labels == k].mean(dim=0)\nreturn ((m - c).square().sum() / "
+            "(codes - c).square().sum()).item(),"
+        ),
+    },
+}
+
+CHANGED = {
+    "kl": {
+        "argument-added": {"(mu, logvar)": "(mu, logvar, beta)"},
+    },
+    "sample": {
+        "argument-inserted": {"(mu, logvar, generator=None)": "(mu, logvar, eps, generator=None)"},
+        "argument-removed": {
+            "(mu, logvar, generator=None)": "(mu, logvar)",
+            ", generator=generator": "",
+        },
+    },
+    "likelihood": {
+        "arguments-exchanged": {"(logits, x):": "(x, logits):"},
+    },
+    "elbo": {
+        "argument-removed": {", generator=None)": ")", ", generator)": ")"},
+    },
+    "model": {
+        "argument-renamed": {
+            "latent_dim=20": "latent=20",
+            "latent_dim)": "latent)",
+            "(latent_dim": "(latent",
+            "= latent_dim": "= latent",
+        },
+        "encode-renamed": {"def encode(": "def encoding("},
+        "decode-renamed": {"def decode(": "def decoding("},
+        "no-module": {"class VAE(nn.Module)": "class VAE", "        super().__init__()\n": ""},
+        "no-super": {"        super().__init__()\n": ""},
+    },
+    "step": {
+        "arguments-exchanged": {"(model, optimizer, x, loss)": "(optimizer, model, x, loss)"},
+    },
+    "dae": {
+        "argument-renamed": {"noise=0.3": "p=0.3", "(x, noise,": "(x, p,"},
+    },
+    "corrupt": {
+        "argument-removed": {
+            "(x, noise, generator=None)": "(x, generator=None)",
+            "< noise": "< 0.3",
+        },
     },
 }
