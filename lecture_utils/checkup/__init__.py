@@ -30,6 +30,7 @@ from lecture_utils.checkup.ports import (
     left_as_it_was,
     one_tensor,
     planted_values_allowed,
+    seed_all,
 )
 from lecture_utils.checkup.probe import Probe
 from lecture_utils.checkup.report import Finding, Report
@@ -89,10 +90,11 @@ def examine(
     `picture(z)` what is shown of codes [B, J], `code(x)` the one code that stands for an image.
     `beta` is the weight of the KL that is meant; `trained` says whether the model is.
 
-    Random states, weights, buffers, gradients, modes and plain attributes are restored. Raises
-    CannotExamine if the adapter does not fit the code, if `x` is not float with 8 images or more,
-    or if `x`, a parameter or a buffer of the model is not on the CPU (what is measured is fitted in
-    float64, which not every GPU has).
+    Random states, weights, buffers, gradients, modes and plain attributes are restored. What is
+    drawn follows from a seed: the same model has the same report. Raises CannotExamine if the
+    adapter does not fit the code, if `x` is not float with 8 images or more, or if `x`, a parameter
+    or a buffer of the model is not on the CPU (what is measured is fitted in float64, which not
+    every GPU has).
     """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.dim() < 2 or len(x) < 8:
         raise CannotExamine(
@@ -110,6 +112,7 @@ def examine(
         )
     in_training = bool(getattr(model, "training", False))
     with left_as_it_was(model, loss, evaluate, picture, code), torch.enable_grad():
+        seed_all(0)  # the same model has the same report
         options = _Options(evaluate, picture, code, beta, trained, in_training)
         return _examined(Probe(model, loss, x, encode, decode, fields), options)
 

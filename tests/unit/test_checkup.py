@@ -304,6 +304,14 @@ def test_the_model_is_left_as_it_was(images):
     assert set(vars(model)) == keys and (model.to_mu.weight.grad == 1).all()
 
 
+def test_the_same_model_has_the_same_report(images):
+    reports = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        reports.append(str(clinic.examine(clinic.patient(18), images)))
+    assert reports[0] == reports[1]
+
+
 def test_the_model_is_left_as_it_was_by_a_loss_that_raises(images):
     model, _ = plain()
     model.eval()
