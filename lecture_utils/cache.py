@@ -13,6 +13,7 @@ import errno
 import functools
 import inspect
 import os
+import pickle
 import re
 import uuid
 import warnings
@@ -138,6 +139,12 @@ def _write(file, entry):
     for folder in (cache_dir(), user_cache() / "models"):
         try:
             return _save(folder / file, entry)
+        except pickle.UnpicklingError:
+            return warnings.warn(
+                "The result was not cached, and will be computed again next time: it holds more "
+                "than tensors, numbers, strings, lists and dicts. Convert the rest, for example "
+                "with float(...) or list(...)."
+            )
         except (OSError, RuntimeError) as error:
             failure = f"{folder} ({error})"
             if getattr(error, "errno", None) not in NOT_WRITABLE:
@@ -155,6 +162,7 @@ def _save(path, entry):
     try:
         with open(scratch, "xb") as file:
             torch.save(entry, file)
+        torch.load(scratch, weights_only=True)  # raises for what would not come back
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)  # still there only if something went wrong

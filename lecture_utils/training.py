@@ -319,7 +319,8 @@ def trained(
     `tensors` are what `fit` takes after the model, such as images [N, D] and labels [N].
     The same training is restored from the cache (`cache.cached`): the same initial weights, data,
     options and code, on the same kind of device, with the same precision. `fit` is any function
-    that trains a model in place and returns a History. An interrupted run is not kept.
+    that trains a model in place and returns a History. An interrupted run is not kept. Weights and
+    buffers come back, other attributes that training changes do not.
     Raises what `fit` raises, and TypeError if the code depends on what cannot be compared.
     """
 
@@ -329,7 +330,7 @@ def trained(
 
     device = torch.device(options.get("device") or best_device())
     compared = {name: value for name, value in options.items() if name != "progress"}
-    depends_on = [model, fit, list(tensors), compared, str(device), _is_mixed(device)]
+    depends_on = [model, fit, list(tensors), compared, str(device), _is_mixed(torch.device("cpu"))]
     name = type(model).__name__.lower()
     entry = cached(name, depends_on, compute, lambda entry: not entry["history"]["interrupted"])
     model.load_state_dict(entry["weights"])

@@ -14,6 +14,7 @@ from lecture_utils import cache as caching
 from lecture_utils import models, training
 from lecture_utils.cache import cached, remembered
 
+import numpy as np
 import pytest
 import torch
 
@@ -186,6 +187,29 @@ def test_the_precision_counts(images, cache, fits, monkeypatch):
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda fast=fast: fast)
         trained(images)
     assert len(fits) == 2
+
+
+def test_the_precision_counts_where_the_best_device_is_another(images, monkeypatch):
+    """A `fit` may train on the CPU whatever the best device is."""
+    found = []
+
+    def look(name, depends_on, *_):
+        found.append(caching.fingerprint(depends_on))
+        raise StopIteration
+
+    monkeypatch.setattr(training, "best_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(training, "cached", look)
+    for precision in ("float32", "bfloat16"):
+        monkeypatch.setenv("LECTURE_PRECISION", precision)
+        with pytest.raises(StopIteration):
+            training.trained(models.VAE(**SMALL), images)
+    assert found[0] != found[1]
+
+
+def test_a_training_whose_record_would_not_come_back_is_said_to_be_not_kept(images, cache):
+    with pytest.warns(UserWarning, match="was not cached.*holds more than tensors") as caught:
+        _, history = trained(images, on_epoch=lambda model: np.float64(1.0))
+    assert len(caught) == 1 and files(cache) == [] and len(history.loss) == 1
 
 
 def test_an_interrupted_run_is_not_kept(images, cache, fits, monkeypatch):

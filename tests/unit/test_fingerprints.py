@@ -2,8 +2,11 @@
 
 import copy
 import functools
+import importlib
 import json
 import shutil
+import sys
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,6 +35,9 @@ ALIKE = [  # pairs whose bytes, or whose text, are the same one after the other
     ([b"1"], ["1"]),
     ([1j], [2j]),
     ([range(3)], [range(4)]),
+    ([np.float64(1)], [1.0]),
+    ([np.arange(3)], [np.arange(3.0)]),
+    ([np.zeros((2, 3))], [np.zeros((3, 2))]),
     ([{"a": 1, "b": 2}], [{"a": 2, "b": 1}]),
     ([[]], [[], []]),
     ([torch.zeros(4)], [torch.zeros(2, 2)]),
@@ -97,9 +103,12 @@ def test_a_librarys_version_counts_where_it_is_used(of_library, version, monkeyp
     assert (fingerprint([of_library]) != before) == version
 
 
-def test_what_cannot_be_compared_is_refused():
+@pytest.mark.parametrize(
+    "part", [object(), np.vectorize(lambda x: x + 1), np.frompyfunc(abs, 1, 1), np.array([{}])]
+)
+def test_what_cannot_be_compared_is_refused(part):
     with pytest.raises(TypeError, match="cannot enter a cache's fingerprint"):
-        fingerprint([object()])
+        fingerprint([part])
 
 
 def test_the_refusal_names_the_variable():
@@ -109,6 +118,11 @@ def test_the_refusal_names_the_variable():
         fingerprint([lambda x: loss(x)])
     assert caught.value.__notes__[0] == "It is the attribute draws of Loss."
     assert caught.value.__notes__[1].startswith("It is loss in test_the_refusal")
+    model = linear()
+    model.prior = torch.distributions.Normal(0, 1)
+    with pytest.raises(TypeError, match="A Normal cannot enter") as caught:
+        fingerprint([model])
+    assert caught.value.__notes__ == ["It is what stands under 'prior'."]
 
 
 # The code that a result depends on
@@ -283,6 +297,21 @@ OF_CODE = {  # two functions that differ in a name, a constant, an order
         "torch.no_grad()(lambda x: x + 2)",
     ),
     "a decorator of torch": ("lambda x: x", "torch.no_grad()(lambda x: x)"),
+    "which decorator of torch": (
+        "torch.no_grad()(lambda x: x)",
+        "torch.inference_mode()(lambda x: x)",
+    ),
+    "what a decorator of torch is given": (
+        "torch.autocast('cpu', torch.bfloat16)(lambda x: x)",
+        "torch.autocast('cpu', torch.float16)(lambda x: x)",
+    ),
+    "how torch maps it": ("torch.vmap(lambda x: x)", "torch.vmap(lambda x: x, in_dims=1)"),
+    "where a constant stands": ("lambda x: x(..., 1)", "lambda x: x(1, ...)"),
+    "an index with an ellipsis": ("lambda x: x[..., 0]", "lambda x: x[..., 1]"),
+    "a collection that makes defaults": (
+        "lambda x, d=defaultdict(lambda: 1): d[x]",
+        "lambda x, d=defaultdict(lambda: 2): d[x]",
+    ),
 }
 SCALED = """
 def scaled(factor):
@@ -298,7 +327,9 @@ def scaled(factor):
 @pytest.mark.parametrize("what", OF_CODE)
 def test_a_function_counts_with_all_that_it_does(what):
     def made(source):
-        return defined(f"{SCALED}\nloss = {source}", notebook(functools=functools))
+        return defined(
+            f"{SCALED}\nloss = {source}", notebook(functools=functools, defaultdict=defaultdict)
+        )
 
     first, again, other = (fingerprint([made(OF_CODE[what][number])]) for number in (0, 0, 1))
     assert first == again != other
@@ -317,6 +348,13 @@ OF_CLASSES = {  # what may stand in a class, with a number in it
     "a static method": "class Loss:\n    value = staticmethod(lambda: {})",
     "a class method": "class Loss:\n    value = classmethod(lambda cls: {})",
     "a property": "class Loss:\n    value = property(lambda self: {})",
+    "how a property is set": (
+        "class Loss:\n    def set(self, x): self.a = x + {}\n    value = property(fset=set)"
+    ),
+    "a descriptor": (
+        "class Own:\n    def __get__(self, *_): return {}\n    def __set__(self, *_): pass\n"
+        "class Loss:\n    value = Own()"
+    ),
     "a property that is kept": "class Loss:\n    v = functools.cached_property(lambda self: {})",
     "a method that keeps": "class Loss:\n    value = functools.cache(lambda self: {})",
     "a function of the module": "def one(): return {}\nclass Loss:\n    value = one",
@@ -364,6 +402,13 @@ def tied():
     return [one, one]
 
 
+def bound_together(number):
+    """Three equal layers; the last has the weight of one of the others."""
+    layers = [linear(), linear(), linear()]
+    layers[2].weight = layers[number].weight
+    return torch.nn.Sequential(*layers)
+
+
 relu = torch.nn.ReLU()
 NETWORKS = {  # two networks with the same weights
     "a hook": (lambda: with_hook(1), lambda: with_hook(2)),
@@ -373,6 +418,7 @@ NETWORKS = {  # two networks with the same weights
         lambda: torch.nn.Sequential(*tied()),
         lambda: torch.nn.Sequential(linear(), linear()),
     ),
+    "another layer's tied weight": (lambda: bound_together(0), lambda: bound_together(1)),
     "where one activation stands": (
         lambda: torch.nn.Sequential(relu, linear(), relu, linear()),
         lambda: torch.nn.Sequential(relu, linear(), linear(), relu),
@@ -401,6 +447,67 @@ def test_a_function_of_this_package_counts_however_it_is_named(function, monkeyp
     before = fingerprint([function])
     monkeypatch.setattr(objectives, "gaussian_kl", lambda mu, logvar: mu + logvar)
     assert fingerprint([function]) != before
+
+
+def test_a_module_beside_the_notebook_counts_where_it_is_imported(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "def loss(x):\n    import helper_of_a_student as own\n    return own.scale(x)"
+    found = []
+    for factor in (1, 2):
+        (tmp_path / "helper_of_a_student.py").write_text(f"def scale(x): return {factor} * x + 0")
+        monkeypatch.delitem(sys.modules, "helper_of_a_student", raising=False)
+        importlib.invalidate_caches()
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        found.append(fingerprint([defined(source, notebook())]))
+    monkeypatch.delitem(sys.modules, "helper_of_a_student")
+    assert found[0] != found[1]
+
+
+def test_an_import_of_a_library_inside_a_function_imports_nothing():
+    def loss(x):
+        import this
+
+        return this.s
+
+    fingerprint([loss])
+    assert "this" not in sys.modules
+
+
+def test_a_tensor_that_shares_a_models_memory_is_told_from_a_copy():
+    """A penalty on the way from the first weights is always 0 if the weights were not copied."""
+    model = linear()
+    start = model.weight.detach()
+    closures = [lambda x, start=each: x - start for each in (start, start.clone(), start.clone())]
+    shared, copied, again = (fingerprint([model, each]) for each in closures)
+    assert shared != copied == again
+
+
+def test_attributes_of_a_function_count():
+    def loss(x):
+        return loss.beta * x
+
+    loss.beta = 1.0
+    before = fingerprint([loss])
+    loss.beta = 4.0
+    assert fingerprint([loss]) != before
+
+
+def test_a_function_may_name_what_is_not_set_yet():
+    def loss(x):
+        return helper(x)
+
+    before = fingerprint([loss])
+    helper = abs
+    assert fingerprint([loss]) != before
+
+
+def test_a_docstring_counts_only_where_it_is_used():
+    source = 'def loss(x):\n    """{}"""\n    return getattr(x, "{}")()'
+    versions = [("A", "sum"), ("B", "sum"), ("A", "prod"), ("sum", "sum"), ("prod", "prod")]
+    first, described, *others = (
+        fingerprint([defined(source.format(*words), notebook())]) for words in versions
+    )
+    assert first == described and len({first, *others}) == 4
 
 
 def test_an_optimiser_that_was_built_changes_nothing():
