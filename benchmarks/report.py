@@ -40,8 +40,9 @@ def origin(record: dict) -> str:
 
 def summary() -> str:
     """For README.md: the race, its figure, and one line on each of the other benchmarks."""
-    race, limit, series = (
-        records.load(name) for name in ("time_to_quality", "distance_to_limit", "series")
+    race, limit, series, together = (
+        records.load(name)
+        for name in ("time_to_quality", "distance_to_limit", "series", "series_together")
     )
     loss, seconds = (
         race["test loss at the end (nats), median over seeds"],
@@ -60,7 +61,7 @@ def summary() -> str:
         race["times faster to the same loss"],
         race["epoch over epoch of the usual script"],
     )
-    cache = series["minutes, one cache"]
+    cache = together["minutes, one cache"]
     slowest = max(series["notebooks"], key=lambda row: row["seconds"])
     return "\n\n".join(
         [
@@ -98,8 +99,8 @@ def summary() -> str:
             "All notebooks together, two side by side, take "
             f"{cache['side by side, from an empty cache']} minutes from an empty cache of trained "
             f"models and {cache['side by side, once more']} once more; one after another "
-            f"{cache['from an empty cache']} and {cache['once more']}; the longest alone "
-            f"{slowest['seconds']:.0f} s ({origin(series)}).",
+            f"{cache['from an empty cache']} and {cache['once more']} ({origin(together)}); the "
+            f"longest alone {slowest['seconds']:.0f} s ({origin(series)}).",
             published_sentence(),
         ]
     )
@@ -133,13 +134,15 @@ def growth_alt(growth: dict) -> str:
 
 def tables() -> str:
     """For benchmarks/README.md: every table."""
-    ablation, limit, tricks, series, growth = (
-        records.load(name)
-        for name in ("ablation", "distance_to_limit", "speed_tricks", "series", "growth")
+    ablation, limit, tricks, growth = (
+        records.load(name) for name in ("ablation", "distance_to_limit", "speed_tricks", "growth")
+    )
+    series, together, tests = (
+        records.load(name) for name in ("series", "series_together", "series_tests")
     )
     rows = limit["by batch size"]
-    notebooks, cache = series["notebooks"], series["minutes, one cache"]
-    together = {
+    notebooks, cache = series["notebooks"], together["minutes, one cache"]
+    of_all = {
         "notebook": "all",
         "seconds": series["seconds, all"],
         "kilobytes": series["kilobytes, all"],
@@ -216,16 +219,17 @@ def tables() -> str:
         f"{origin(series)}. Each notebook alone, from an empty cache.",
         table(
             list(notebooks[0]),
-            [[row.get(column, "") for column in notebooks[0]] for row in [*notebooks, together]],
+            [[row.get(column, "") for column in notebooks[0]] for row in [*notebooks, of_all]],
         ),
         (
-            "The numbered notebooks one after another, with one cache of trained models: "
+            f"{origin(together)}. The numbered notebooks one after another, with one cache of "
+            "trained models: "
             f"{cache['from an empty cache']} minutes if it is empty at first, {cache['once more']} "
             f"once more. Two side by side: {cache['side by side, from an empty cache']} and "
             f"{cache['side by side, once more']}."
         ),
-        "CPU minutes of the tests, kernels included, by part:",
-        cost_of_tests(series["tests"]),
+        f"{origin(tests)}. CPU minutes of the tests, kernels included, by part:",
+        cost_of_tests(tests["tests"]),
     ]
     return "\n\n".join(parts + published())
 

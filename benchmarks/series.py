@@ -139,17 +139,8 @@ PARTS = {"": notebooks, "together": together, "tests": tests}
 
 
 def main():
-    measured = PARTS[" ".join(sys.argv[1:])]()
-    try:
-        before = records.load("series")
-    except FileNotFoundError:
-        before = {}
-    kept = {
-        key: before[key]
-        for key in ("notebooks", "seconds, all", "kilobytes, all", "minutes, one cache", "tests")
-        if key in before
-    }
-    records.save("series", kept | measured)
+    part = " ".join(sys.argv[1:])
+    records.save(f"series_{part}" if part else "series", PARTS[part]())
 
 
 if __name__ == "__main__":
