@@ -225,7 +225,8 @@ def _is_generated(owner, name, member):
         return name.startswith(("__", "_abc_")) or of_python
     if name.startswith("__annotat"):  # from Python 3.14 on a function
         return True
-    made_of_text = inspect.unwrap(member).__code__.co_filename == "<string>"
+    code = getattr(inspect.unwrap(member), "__code__", member.__code__)
+    made_of_text = code.co_filename == "<string>"
     return dataclasses.is_dataclass(owner) and name in GENERATED and made_of_text
 
 
