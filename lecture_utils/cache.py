@@ -1,7 +1,7 @@
 """What takes long is computed once and kept: trained models, mixtures, what was measured of them.
 
 A result is found again by the fingerprint of all that it depends on: tensors, plain values, and the
-code that computes it. A changed comment, or a change in a function that was not used, computes
+code that computes it. A changed comment, or a change in a function that nothing refers to, computes
 nothing anew. Up to three folders are looked through:
 
     LECTURE_SHARED_CACHE    read only: a lecturer fills it for a class (``make cache``)
@@ -58,10 +58,10 @@ def remembered(function: Callable) -> Callable:
 
     Arguments, code and globals decide what the same call is (see `fingerprint`). The function draws
     from generators of its own alone; it prints nothing and changes nothing, for the second time it
-    does not run. It trains no model but takes a trained one as an argument: after the stop button,
-    what was computed from half a training would be kept. It returns tensors (on the CPU, detached),
-    numbers, strings, or lists and dicts of them. Raises TypeError as `fingerprint` does, and for
-    another result.
+    does not run. It reads no file that may change: what was read is an argument. It trains no model
+    but takes a trained one as an argument: after the stop button, what was computed from half a
+    training would be kept. It returns tensors (on the CPU, detached), numbers, strings, or lists
+    and dicts of them. Raises TypeError as `fingerprint` does, and for another result.
     """
     signature = inspect.signature(function)
     name = re.sub(r"\W", "", getattr(function, "__name__", "")) or "result"  # "<lambda>"
@@ -118,7 +118,7 @@ def _folders() -> Iterator[Path]:
 
 
 def _read(path, keep):
-    """Return the entry, or None if there is none that can be used; say so, if there should be."""
+    """Return the entry, or None; warn where a file is there that cannot be used."""
     try:
         entry = torch.load(path, map_location="cpu", weights_only=True)
         return entry if keep(entry) else None  # keep raises, if the file holds something else

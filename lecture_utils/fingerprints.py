@@ -2,7 +2,8 @@
 
 By it `cache` finds a result again. Whatever could change the result has to change the fingerprint:
 a tensor's numbers, a model's weights, and the code, down to the functions that a function calls. A
-comment changes nothing, nor does code that is not used.
+comment changes nothing, nor does a function that nothing refers to; of a class that is used all
+methods count, and of a function the names of its variables, too.
 """
 
 import contextlib
@@ -40,8 +41,8 @@ def fingerprint(depends_on: list) -> str:
     function or class of this package or of a notebook enters with its code and all that it refers
     to, the values of its globals included; one of a library by its name and the library's version,
     a library's decorator also by what it was given. Tensors that share memory are told from equal
-    ones. What is found by a name made at run time, as with getattr, is not seen. Raises TypeError
-    for what cannot be told apart from another of its kind, and names the variable.
+    ones. What is found by a name made at run time, as with getattr, is not seen, nor is a file.
+    Raises TypeError for what cannot be told apart from another of its kind, and names the variable.
     """
     digest = hashlib.sha256()
     surroundings = [torch.__version__, platform.python_version(), torch.get_default_dtype()]
@@ -161,7 +162,8 @@ def _feed_code(digest, part, seen):
     name = getattr(part, "__qualname__", part.__name__)
     _mark(digest, "code", f"{getattr(part, '__module__', '')}.{name}")
     inside = inspect.unwrap(part) if isinstance(part, types.FunctionType) else part
-    if not _is_ours(part):  # torch wraps its own functions while they are used: only the inner one
+    if not _is_ours(part):
+        # Torch wraps some of its own functions anew while they are used: only the inner one counts.
         decorates = _is_ours(inside)
         _feed(digest, _module_and_version(part if decorates else inside), seen)
         if decorates:

@@ -3,6 +3,7 @@ step."""
 
 from lecture_utils.tutorial.task import (
     AXIS_LOST,
+    NotYet,
     Task,
     a_float,
     compare,
@@ -36,7 +37,7 @@ ENDS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "exp": torch.exp,
-    "exp of its half, which makes a sigma of it": lambda t: (t / 2).exp(),
+    "exp of its half (that is sigma)": lambda t: (t / 2).exp(),
     "softplus": F.softplus,
     "leaky ReLU": F.leaky_relu,
     "softmax": lambda t: F.softmax(t, dim=-1),
@@ -99,13 +100,18 @@ def _probe_model(functions, given, seed, record):
     record.put("one logits", model.decode(given["one z"]))
 
 
+def _weights(record):
+    """The weights and biases of the model, {name: tensor}."""
+    return {
+        key.removeprefix("parameter "): value
+        for key, value in record.items()
+        if key.startswith("parameter ") and isinstance(value, torch.Tensor)
+    }
+
+
 def _layers(record):
     """Find the layers by their shapes: {role: (weight, bias, name)}, or NotYet."""
-    found = {
-        k.removeprefix("parameter "): v
-        for k, v in record.items()
-        if k.startswith("parameter ") and isinstance(v, torch.Tensor)
-    }
+    found = _weights(record)
     total = sum(p.numel() for p in found.values())
     wanted = sorted([(H, D), (H, J), (D, H)])
     shapes = sorted(tuple(p.shape) for n, p in found.items() if p.dim() == 2)
@@ -134,11 +140,7 @@ def _layers(record):
 
 def _exchanged(record):
     """Whether the weights have the right shapes, but for some that lie on their side."""
-    shapes = [
-        tuple(v.shape)
-        for k, v in record.items()
-        if k.startswith("parameter ") and isinstance(v, torch.Tensor) and v.dim() == 2
-    ]
+    shapes = [tuple(v.shape) for v in _weights(record).values() if v.dim() == 2]
     networks = [(H, D), (H, J), (D, H)]
     for wanted in ([*networks, (J, H), (J, H)], [*networks, (2 * J, H)]):
         alike = sorted(map(sorted, shapes)) == sorted(map(sorted, wanted))
@@ -173,7 +175,7 @@ def _heads(layers):
     return [pair for a, b in pairs for pair in ((a, b), (b, a))]
 
 
-SPLIT = "the images are shared out between mu and logvar; split along the last axis, dim=-1"
+SPLIT = "half of the images became mu, the other half logvar; split along the last axis, dim=-1"
 ERRORS_OF_MODEL = {  # hints for errors, by a part of their text
     "mat1 and mat2": (
         "Do the widths come from the arguments of __init__, inputs first, and does each layer get"
@@ -187,33 +189,51 @@ ERRORS_OF_MODEL = {  # hints for errors, by a part of their text
     "has no attribute 'parameters'": "VAE is a network: leave class VAE(nn.Module) as it was.",
     "has no attribute 'encode'": "Leave the name of the method encode as it was.",
     "has no attribute 'decode'": "Leave the name of the method decode as it was.",
-    "has no attribute": "Is every layer an attribute of self?",
+    "'VAE' object has no attribute": "Is every layer an attribute of self?",
 }
 
 
 def _judge_model(given, r):
     if "decoding" in r and "error" in r:
-        expect(
-            False,
+        raise NotYet(
             f"decode fails for z of shape [3, {N}, {J}] or [{J}]: leave leading dimensions as they"
-            f" are.\n{r['error']}",
+            f" are.\n{r['error']}"
         )
+    _judge_sizes(r)
+    _judge_what_returned(r)
+    _judge_repeated(r)
+    layers, mu, logits = _layers(r), r["mu"].double(), r["logits"].double()
+    x, z = given["x"].double(), given["z"].double()
+    _judge_encoder(layers, x, mu, r["logvar"].double())
+    _judge_decoder(layers, z[0], logits)
+    _judge_leading_dimensions(given, r, layers)
+    _judge_model_gradients(given, r, layers, mu)
+
+
+def _judge_sizes(r):
+    """Raise NotYet unless the widths are those of the text."""
+    own = [n for n, v in _weights(r).items() if v.dim() == 2 and not n.endswith(".weight")]
+    expect(not own, f"All layers are nn.Linear. {', '.join(own)}: a matrix outside of one.")
     expect(
         not _exchanged(r),
         "The two sizes of a layer are exchanged: nn.Linear takes the number of inputs first, then"
         " that of outputs.",
     )
+    found = r.get("default parameters", 652_824)
     expect(
-        r.get("default parameters", 652_824) == 652_824,
-        "With the default widths, expected 652,824 weights and biases, found"
-        f" {r.get('default parameters', 0):,.0f}."
-        f"\n{_count_hint(r.get('default parameters', 0), 652_824)}",
+        found == 652_824,
+        f"With the default widths, expected 652,824 weights and biases, found {found:,.0f}."
+        f"\n{_count_hint(found, 652_824)}",
     )
     expect(
         r.get("widths fit", 1.0) == 1.0,
         f"VAE(latent_dim={J}, hidden={H}, n_pixels={D}) has layers of other widths: do they come"
         " from the arguments of __init__?",
     )
+
+
+def _judge_what_returned(r):
+    """Raise NotYet unless encode and decode return tensors of the right shapes."""
     length = r.get("code length", 2)
     expect(
         r.get("code", "tuple") == "tuple" and length == 2,
@@ -229,9 +249,12 @@ def _judge_model(given, r):
         r["latent_dim"] == J,
         "model.latent_dim is not what was asked for: leave that line of __init__ as it was.",
     )
-    mu, logvar = r["mu"].double(), r["logvar"].double()
     for name, shape in (("mu", (1, J)), ("logvar", (1, J)), ("logits", (1, D))):
         tensor(r, f"{name} alone", shape, f"for {name} of one image", {shape[1:]: AXIS_LOST})
+
+
+def _judge_repeated(r):
+    """Raise NotYet unless every call gives the same, for an image alone as in its batch."""
     expect(
         not same(r["mu"], r["logvar"]),
         "mu and logvar are the same numbers: each needs a layer of its own.",
@@ -240,35 +263,29 @@ def _judge_model(given, r):
         same(r["mu"], r["mu again"]),
         "Two calls of encode differ: the encoder is deterministic, the sample is drawn elsewhere.",
     )
-    logits = r["logits"].double()
     expect(
         same(r["logits"], r["logits again"]),
         "Two calls of decode differ: the decoder is deterministic.",
     )
     expect(
-        near(r["mu alone"], mu[:1], atol=1e-3),
+        near(r["mu alone"], r["mu"][:1], atol=1e-3),
         "The code of an image depends on the other images of its batch.",
     )
-    layers = _layers(r)
-    x, z = given["x"].double(), given["z"].double()
-    _judge_encoder(layers, x, mu, logvar)
-    _judge_decoder(layers, z[0], logits)
-    right = _decode(layers, z, F.relu)
-    compare(
-        tensor(r, "many logits", (3, N, D), f"for z of shape [3, {N}, {J}]"),
-        right,
-        {},
-        "Wrong for z with a leading dimension.",
-        atol=1e-3,
-    )
-    compare(
-        tensor(r, "one logits", (D,), f"for z of shape [{J}]"),
-        _decode(layers, given["one z"].double(), F.relu),
-        {},
-        "Wrong for z without a leading dimension.",
-        atol=1e-3,
-    )
-    _judge_model_gradients(given, r, layers, mu)
+
+
+def _judge_leading_dimensions(given, r, layers):
+    """Raise NotYet unless decode takes z of any number of leading dimensions."""
+    for name, z, shape, words in (
+        ("many logits", given["z"], (3, N, D), "with a leading dimension"),
+        ("one logits", given["one z"], (D,), "without a leading dimension"),
+    ):
+        compare(
+            tensor(r, name, shape, f"for z of shape {list(z.shape)}"),
+            _decode(layers, z.double(), F.relu),
+            {},
+            f"Wrong for z {words}.",
+            atol=1e-3,
+        )
 
 
 def _encode(layers, x, activation, pair):
@@ -283,51 +300,53 @@ def _decode(layers, z, activation):
 
 
 def _judge_encoder(layers, x, mu, logvar):
-    for pair in _heads(layers):
-        right = _encode(layers, x, F.relu, pair)
-        if near(mu, right[0], atol=1e-3) and near(logvar, right[1], atol=1e-3):
-            return
-    for pair in _heads(layers):
+    readings = [(pair, _encode(layers, x, F.relu, pair)) for pair in _heads(layers)]
+    if any(_both_near(mu, logvar, right) for _, right in readings):
+        return
+    for pair, right in readings:
         for words, activation in ACTIVATIONS.items():
             other = _encode(layers, x, activation, pair)
-            expect(
-                not (near(mu, other[0], atol=1e-3) and near(logvar, other[1], atol=1e-3)),
-                _of_hidden("encoder", words),
-            )
-        right = _encode(layers, x, F.relu, pair)
-        for name, seen, value in (("mu", mu, right[0]), ("logvar", logvar, right[1])):
-            other, plain = (logvar, right[1]) if name == "mu" else (mu, right[0])
-            explained = [plain, *(end(plain) for end in ENDS.values())]
-            if not any(near(other, each, atol=1e-3) for each in explained):
-                continue
-            for words, end in ENDS.items():
-                if near(seen, end(value), atol=1e-3):
-                    expect(
-                        end(torch.tensor(-1.0)) < 0,
-                        f"{name} is never negative: {words} follows its last layer. Any real number"
-                        " must be possible.",
-                    )
-                    expect(
-                        False,
-                        f"An activation follows the last layer of {name}: {words}. Nothing does in"
-                        " the text.",
-                    )
-    for pair in _heads(layers):
-        right = _encode(layers, x, F.relu, pair)
-        for name, other, seen, value in (
-            ("mu", "logvar", logvar, right[1]),
-            ("logvar", "mu", mu, right[0]),
+            expect(not _both_near(mu, logvar, other), _of_hidden("encoder", words))
+        _judge_ends_of_encoder(mu, logvar, right)
+    for _, right in readings:
+        for name, other, fits, seen, value in (
+            ("mu", "logvar", near(mu, right[0], atol=1e-3), logvar, right[1]),
+            ("logvar", "mu", near(logvar, right[1], atol=1e-3), mu, right[0]),
         ):
             expect(
-                not near(mu if name == "mu" else logvar, right[name == "logvar"], atol=1e-3),
+                not fits,
                 f"{name} is right, {other} is not what its own layer makes of the hidden units:"
                 f" for the first image it is {numbers(seen[0])}, expected {numbers(value[0])}.",
             )
-    expect(
-        False,
+    raise NotYet(
         "Neither mu nor logvar is a linear layer of ReLU(linear(x)): look at the hidden units, and"
-        " at what goes into them.",
+        " at what goes into them."
     )
+
+
+def _both_near(mu, logvar, right):
+    return near(mu, right[0], atol=1e-3) and near(logvar, right[1], atol=1e-3)
+
+
+def _judge_ends_of_encoder(mu, logvar, right):
+    """Raise NotYet if something follows the last layer of mu or logvar that explains the numbers,
+    and the other one is explained, too."""
+    for name, seen, value, other, plain in (
+        ("mu", mu, right[0], logvar, right[1]),
+        ("logvar", logvar, right[1], mu, right[0]),
+    ):
+        explained = [plain, *(end(plain) for end in ENDS.values())]
+        if not any(near(other, each, atol=1e-3) for each in explained):
+            continue
+        for words, end in ENDS.items():
+            if near(seen, end(value), atol=1e-3):
+                raise NotYet(
+                    f"An activation follows the last layer of {name}: {words}. Nothing does in the"
+                    " text."
+                    if end(torch.tensor(-1.0)) < 0
+                    else f"{name} is never negative: {words} follows its last layer. Any real"
+                    " number must be possible."
+                )
 
 
 def _of_hidden(network, words):
@@ -349,17 +368,12 @@ def _judge_decoder(layers, z, logits):
     for words, end in ENDS.items():
         for gain in (1, 4):
             if near(logits, end(gain * right), atol=1e-3):
-                expect(
-                    False,
-                    (
-                        "All outputs of decode lie between 0 and 1: these are probabilities. decode"
-                        " returns logits."
-                        if words == "sigmoid"
-                        else (
-                            f"An activation follows the last layer of the decoder: {words}. decode"
-                            " returns logits, any real numbers."
-                        )
-                    ),
+                raise NotYet(
+                    "All outputs of decode lie between 0 and 1: these are probabilities. decode"
+                    " returns logits."
+                    if words == "sigmoid"
+                    else f"An activation follows the last layer of the decoder: {words}. decode"
+                    " returns logits, any real numbers."
                 )
     for words, activation in ACTIVATIONS.items():
         for ending, end in ENDS.items():
@@ -368,19 +382,14 @@ def _judge_decoder(layers, z, logits):
                 f"{_of_hidden('decoder', words)} And an activation follows its last layer,"
                 f" {ending}: decode returns logits.",
             )
-    expect(
-        False,
+    raise NotYet(
         "decode does not compute linear(ReLU(linear(z))). For the first z the logits begin"
-        f" {numbers(logits[0])}, expected {numbers(right[0])}.",
+        f" {numbers(logits[0])}, expected {numbers(right[0])}."
     )
 
 
 def _judge_model_gradients(given, r, layers, mu):
-    names = [
-        n.removeprefix("parameter ")
-        for n, v in r.items()
-        if n.startswith("parameter ") and isinstance(v, torch.Tensor)
-    ]
+    names = list(_weights(r))
     missing = [n for n in names if not isinstance(r.get(f"gradient {n}"), torch.Tensor)]
     expect(
         not missing,
@@ -423,9 +432,12 @@ def _draw_step(g):
     }
 
 
-def _loss(model=None, x=None):
-    if not isinstance(model, torch.nn.Module) or not isinstance(x, torch.Tensor):
+def _loss(*given, **named):
+    given = [*given, *(named.pop(name) for name in ("model", "x") if name in named)]
+    kinds = [torch.nn.Module, torch.Tensor]
+    if named or len(given) != 2 or not all(map(isinstance, given, kinds)):
         raise TypeError("loss takes two things, the model and the batch: loss(model, x)")
+    model, x = given
     return model(x).square().sum(dim=1)
 
 
@@ -445,6 +457,12 @@ def _probe_step(functions, given, seed, record):
         for step in range(STEPS):
             record.put(f"{name} returned {step}", training_step(model, optimizer, x, _loss))
             record.put(f"{name} weight {step}", model.weight)
+
+
+ONE_LOSS = (
+    ": item() makes it one, and lets go of the graph. A tensor would keep the graph of every step"
+    " in memory."
+)
 
 
 def _follow(given, lr=0.02, steps=STEPS, scale=lambda g, n: g, keep=False, twice=False):
@@ -517,7 +535,7 @@ def _judge_step(given, r):
         "the weight after each of three steps: ",
         rtol=1e-3,
     )
-    a_float(r, "sgd returned 0", ": a tensor would keep the graph of every step in memory.")
+    a_float(r, "sgd returned 0", ONE_LOSS)
     returned = torch.tensor([r[f"sgd returned {i}"] for i in range(STEPS)]).double()
     after = torch.stack([(w * x).square().mean() for w in right])
     compare(
@@ -574,6 +592,6 @@ TASKS = [
         _draw_step,
         _probe_step,
         _judge_step,
-        "model, optimizer, x, loss",
+        ("model", "optimizer", "x", "loss"),
     ),
 ]

@@ -5,6 +5,7 @@ import math
 
 from lecture_utils.tutorial.task import (
     AXIS_LOST,
+    FLOATS,
     NATS_IN_A_BIT,
     NotYet,
     Task,
@@ -92,7 +93,8 @@ def _judge_sample(given, r):
     error = 6 * (logvar / 2).exp().max() / BATCH**0.5
     expect(
         noise.mean(dim=0).abs().max() < error or z.mean(dim=0).abs().max() > error,
-        f"mu is missing: the mean of z is {numbers(z.mean(dim=0))}, expected {numbers(mu)}.",
+        f"mu is missing, or averaged: the mean of z is {numbers(z.mean(dim=0))}, expected"
+        f" {numbers(mu)}.",
     )
     expect(
         noise.mean(dim=0).abs().max() < error,
@@ -190,8 +192,7 @@ def _scale(noise, mu, logvar):
         f"For the variances {numbers(logvar.exp())} the standard deviations of your z are"
         f" {numbers(spread)}, expected {numbers(sigma)}."
     )
-    expect(
-        False,
+    raise NotYet(
         f"{hints[0]}\n{seen}"
         if len(hints) == 1
         else f"The noise has the wrong size: what is the standard deviation that belongs to a"
@@ -264,7 +265,8 @@ def _kl_mistakes(m, v):
             right + 0.5 * j
         ),
         "The 1 is counted once: it belongs to each latent dimension, inside the sum.": (
-            right + 0.5 * (j - 1)
+            right + 0.5 * (j - 1),
+            right + 0.5 * j - 1,
         ),
         "Every KL is off by J. By hand: N(0, I) against itself must give 0.": right + j,
         "This is KL(p || q). The KL is not symmetric, and the lecture needs KL(q || p).": (
@@ -443,8 +445,8 @@ def _likelihood_mistakes(logits, x):
         "The softmax makes the pixels compete: each has a probability of its own.": (
             (x * F.log_softmax(logits, dim=-1)).sum(dim=-1)
         ),
-        "x and the logits are exchanged: binary_cross_entropy_with_logits, for one, takes the "
-        "logits first.": (x * logits - F.softplus(x)).sum(dim=-1),
+        "x and the logits are exchanged: binary_cross_entropy_with_logits, for example, takes "
+        "the logits first.": (x * logits - F.softplus(x)).sum(dim=-1),
         "The normaliser is missing: this is the logit of the pixels that are 1, not the "
         "logarithm of their probability.": ((x * logits).sum(dim=-1)),
     }
@@ -474,6 +476,7 @@ def _judge_likelihood(given, r):
     hints = {
         "between 0 and 1": probabilities,
         "probs": probabilities,
+        "the same dtype": FLOATS,
         "must be the same": sizes,
         "must have the same": sizes,
     }
@@ -549,6 +552,7 @@ def _judge_likelihood(given, r):
 
 B, D, J, L = 4, 12, 2, 5
 MANY = 600
+PARAMETERS = ("A", "a", "C", "c", "W", "b")  # of the encoder's mu, its logvar, and the decoder
 
 
 def _draw_elbo(g):
@@ -569,21 +573,30 @@ def _probe_elbo(functions, given, seed, record):
     sure = Toy(_sure(given))
     value = elbo(sure, given["x"], L, seeded(seed))
     record.put("sure", value)
-    if sure.codes:
-        record.put("sure codes", torch.cat([c.reshape(-1, J) for c in sure.codes]))
+    _put_codes(record, "sure", sure)
     for name, gradient in zip("ACWb", gradients(value, (sure.A, sure.C, sure.W, sure.b))):
         record.put(f"sure gradient {name}", gradient)
-    for n in (1, 3):
-        record.put(f"sure {n}", elbo(Toy(_sure(given)), given["x"], n, seeded(seed)))
+    for n in (1, 3, MANY):
+        model = Toy(_sure(given))
+        record.put(f"sure {n}", elbo(model, given["x"], n, seeded(seed)))
+        _put_codes(record, f"sure {n}", model)
     record.put("sure plain", elbo(Toy(_sure(given)), given["x"]))
     record.put("one image", elbo(Toy(_sure(given)), given["x"][:1], L, seeded(seed)))
     probe_draws(lambda g: elbo(Toy(given), given["x"], 1, g), "estimate", seed, record)
-    vague = Toy(given)
+    vague, other = Toy(given), Toy(given)
     value = elbo(vague, given["x"], MANY, seeded(seed))
     record.put("vague", value)
-    record.put("vague other", elbo(Toy(given), given["x"], MANY, seeded(seed + 1)))
-    for name, gradient in zip(("A", "a", "C", "c", "W", "b"), gradients(value, vague.leaves())):
+    record.put("vague other", elbo(other, given["x"], MANY, seeded(seed + 1)))
+    _put_codes(record, "vague", vague)
+    _put_codes(record, "vague other", other)
+    for name, gradient in zip(PARAMETERS, gradients(value, vague.leaves())):
         record.put(f"gradient {name}", gradient)
+
+
+def _put_codes(record, name, model):
+    """Keep all codes that the decoder was given, in one call or many, as rows."""
+    if model.codes:
+        record.put(f"{name} codes", torch.cat([code.reshape(-1, J) for code in model.codes]))
 
 
 def reference_elbo(model, x, n_samples, generator):
@@ -670,12 +683,12 @@ def _how_terms_combine(given, x, value, r):
     if not isinstance(codes, torch.Tensor):
         return "The decoder of the model was not asked: the reconstruction needs it."
     away = torch.cdist(codes.double(), mu.detach())  # of each code from each mu, in any layout
-    if away.min(dim=1).values.max() > 1e-2 or away.min(dim=0).values.max() > 1e-2:
+    far = torch.cat([away.min(dim=1).values, away.min(dim=0).values])
+    if far.max() > 1e-2:
         return (
-            "With hardly any noise every z must lie at its mu. What the decoder was given lies up"
-            f" to {numbers(away.min(dim=1).values.max())} away from the nearest. Is z drawn from"
-            " q(z|x), with mu and logvar as encode returns them and in its order, or is sigma or"
-            " sigma² handed on in place of logvar?"
+            "With hardly any noise every z must lie at its mu; yours lie up to"
+            f" {numbers(far.max())} away. Did reparameterize get mu and logvar, in this order, and"
+            " logvar itself, not sigma or sigma²?"
         )
     terms = torch.stack([exact_likelihood(model.decode(mu), x), exact_kl(mu, logvar)], dim=1)
     weights = torch.linalg.lstsq(terms.detach(), value.unsqueeze(1)).solution
@@ -689,6 +702,26 @@ def _judge_elbo(given, r):
     x = given["x"].double()
     samples = "The samples come first: logits of shape [L, B, D] against x of shape [B, D]."
     unless_returned(r, "sure", {"do not fit pixels": samples, "must match": samples})
+    _judge_sure(given, x, r)
+    tensor(r, "one image", (1,), "for one image", {(): AXIS_LOST})
+    _sure_gradients(given, x, r)
+    tensor(r, "estimate", (B,), "with L = 1")
+    expect(
+        not same(r["estimate"], r["estimate other"]),
+        "Two seeds give the same estimate: the decoder sees the mean code, or a seed is set inside"
+        " the function.",
+    )
+    draws_are_fresh(r, "estimate", "estimate")
+    one = r["estimate"]
+    expect(
+        not near(one[0], one[1], atol=1e-6, rtol=1e-7),
+        "Two equal images get the same estimate: they share one epsilon.",
+    )
+    _judge_vague(given, x, r)
+
+
+def _judge_sure(given, x, r):
+    """Judge the values that do not depend on chance, for hardly any noise."""
     value = tensor(
         r,
         "sure",
@@ -722,21 +755,6 @@ def _judge_elbo(given, r):
             f"Right for L = {L}, wrong with {words}.",
             atol=5e-3,
         )
-    tensor(r, "one image", (1,), "for one image", {(): AXIS_LOST})
-    _sure_gradients(given, x, r)
-    tensor(r, "estimate", (B,), "with L = 1")
-    expect(
-        not same(r["estimate"], r["estimate other"]),
-        "Two seeds give the same estimate: the decoder sees the mean code, or a seed is set inside"
-        " the function.",
-    )
-    draws_are_fresh(r, "estimate", "estimate")
-    one = r["estimate"]
-    expect(
-        not near(one[0], one[1], atol=1e-6, rtol=1e-7),
-        "Two equal images get the same estimate: they share one epsilon.",
-    )
-    _vague(given, x, r)
 
 
 def _sure_gradients(given, x, r):
@@ -777,79 +795,128 @@ def _sure_gradients(given, x, r):
     )
 
 
-def _vague(given, x, r):
+def _judge_vague(given, x, r):
     """Compare the estimate from many samples, and its gradient, with their exact values, in
-    standard errors."""
-    exact = Toy(given, torch.float64)
-    value = _elbo_by_quadrature(exact, x)
-    names = ("A", "a", "C", "c", "W", "b")
-    limits = dict(zip([f"gradient {n}" for n in names], gradients(value, exact.leaves())))
-    limits["vague"] = value.detach()
-    runs, generator = [], seeded(1)
-    for _ in range(40):  # what a right answer gives, forty times: its spread
-        model = Toy(given, torch.float64)
-        estimate, likelihood = reference_elbo(model, x, MANY, generator)
-        runs.append([estimate.detach(), *gradients(estimate, model.leaves())])
-    spread = dict(
-        zip(
-            ["vague", *[f"gradient {n}" for n in names]],
-            (torch.stack(s).std(dim=0) for s in zip(*runs)),
-        )
-    )
+    standard errors; and look at the noise itself, which both depend on."""
+    limits, spread, likelihood = _references(given, x)
     seen = tensor(r, "vague", (B,), f"with L = {MANY}")
-    if not _within(seen, limits["vague"], spread["vague"]):
-        mu, logvar = exact.encode(x)
-        kl = exact_kl(mu, logvar).detach()
-        mistakes = {
-            "This is the logarithm of the mean of p(x|z). The ELBO has the mean of the "
-            "logarithm.": (likelihood.logsumexp(dim=0).detach() - math.log(MANY) - kl),
-            "z is spread by the variance sigma²: it needs sigma.": (
-                _elbo_by_quadrature(exact, x, drawn=lambda logvar: 2 * logvar).detach()
-            ),
-            "The KL is that of the drawn z: it takes mu and logvar, which describe all draws.": (
-                limits["vague"] - 0.5 * logvar.exp().sum(dim=-1).detach()
-            ),
-            "This is the largest of the samples. An expectation is estimated by their mean.": (
-                likelihood.max(dim=0).values.detach() - kl
-            ),
-            "The samples are averaged before the likelihood is taken: average the "
-            "log-likelihoods, not z or its logits.": (
-                exact_likelihood(exact.decode(mu), x).detach() - kl
-            ),
-            "The probabilities of pixels are averaged before the logarithm is taken: average the "
-            "log-likelihoods.": _of_mean_probabilities(exact, x) - kl,
-        }
-        near_by = spread["vague"] / 2  # a hint must fit better than a right answer has to
-        hints = [hint for hint, value in mistakes.items() if _within(seen, value, near_by)]
-        other = tensor(r, "vague other", (B,), f"with L = {MANY}")
-        if len(hints) != 1:
-            steady = _within(seen, other, 1.5 * spread["vague"])
-            hints = [
-                "Is every z drawn from q(z|x)?"
-                if steady
-                else f"{MANY} samples of z should average their chance away, and two seeds still"
-                f" differ by up to {numbers((seen - other).abs().max())} nats. Are all L samples"
-                " used, each with noise of its own?"
-            ]
-        raise NotYet(
-            f"{hints[0]}\nWith {MANY} samples of z your estimate is {numbers(seen)}, expected"
-            f" {numbers(limits['vague'])} with a standard error of {numbers(spread['vague'])}."
-        )
-    for name in names:
+    close = _within(seen, limits["vague"], spread["vague"])
+    hints = [] if close else _vague_mistakes(given, x, seen, limits, spread, likelihood)
+    if len(hints) != 1:
+        _judge_number_of_codes(r)
+        hints = [_of_chance(r, seen, spread["vague"])]
+        if close or hints[0] == STEADY:
+            _judge_noise(given, x, r)
+    expect(
+        close,
+        f"{hints[0]}\nWith {MANY} samples of z your estimate is {numbers(seen)}, expected"
+        f" {numbers(limits['vague'])} with a standard error of {numbers(spread['vague'])}.",
+    )
+    for name in PARAMETERS:
         gradient = r.get(f"gradient {name}")
-        reaches = (
-            "the encoder's logvar"
-            if name in "Cc"
-            else "the encoder's mu"
-            if name in "Aa"
-            else "the decoder"
+        reaches = {"C": "the encoder's logvar", "A": "the encoder's mu"}.get(
+            name.upper(), "the decoder"
         )
         expect(isinstance(gradient, torch.Tensor), f"No gradient reaches {reaches}.")
         expect(
             _within(gradient.double(), limits[f"gradient {name}"], spread[f"gradient {name}"]),
-            f"The gradient that reaches {reaches} is wrong: part of z or of the KL is cut off from"
-            " the graph.",
+            f"The gradient that reaches {reaches} is wrong: is part of z or of the KL cut off, or"
+            " z not drawn from q(z|x)?",
         )
+
+
+def _references(given, x):
+    """The exact estimate and gradients, {name: tensor}; their standard errors, from forty runs of
+    a right answer; and the log-likelihoods [L, B] of one run."""
+    names = ["vague", *(f"gradient {name}" for name in PARAMETERS)]
+    exact = Toy(given, torch.float64)
+    value = _elbo_by_quadrature(exact, x)
+    limits = dict(zip(names, [value.detach(), *gradients(value, exact.leaves())]))
+    runs, generator = [], seeded(1)
+    for _ in range(40):
+        model = Toy(given, torch.float64)
+        estimate, likelihood = reference_elbo(model, x, MANY, generator)
+        runs.append([estimate.detach(), *gradients(estimate, model.leaves())])
+    spread = {name: torch.stack(values).std(dim=0) for name, values in zip(names, zip(*runs))}
+    return limits, spread, likelihood.detach()
+
+
+def _vague_mistakes(given, x, seen, limits, spread, likelihood):
+    """The hints of the mistakes that would give the estimate `seen`."""
+    exact = Toy(given, torch.float64)
+    mu, logvar = (t.detach() for t in exact.encode(x))
+    kl = exact_kl(mu, logvar)
+    mistakes = {
+        "This is the logarithm of the mean of p(x|z). The ELBO has the mean of the logarithm.": (
+            likelihood.logsumexp(dim=0) - math.log(MANY) - kl
+        ),
+        "z is spread by the variance sigma²: it needs sigma.": (
+            _elbo_by_quadrature(exact, x, drawn=lambda logvar: 2 * logvar).detach()
+        ),
+        "The KL is that of the drawn z: it takes mu and logvar, which describe all draws.": (
+            limits["vague"] - 0.5 * logvar.exp().sum(dim=-1)
+        ),
+        "This is the largest of the samples. An expectation is estimated by their mean.": (
+            likelihood.max(dim=0).values - kl
+        ),
+        "The samples are averaged before the likelihood is taken: average the "
+        "log-likelihoods, not z or its logits.": (
+            exact_likelihood(exact.decode(mu), x).detach() - kl
+        ),
+        "The probabilities of pixels are averaged before the logarithm is taken: average the "
+        "log-likelihoods.": _of_mean_probabilities(exact, x) - kl,
+    }
+    near_by = spread["vague"] / 2  # a hint must fit better than a right answer has to
+    return [hint for hint, value in mistakes.items() if _within(seen, value, near_by)]
+
+
+STEADY = "Is every z drawn from q(z|x)?"
+
+
+def _of_chance(r, seen, spread):
+    """The hint for an estimate that no single mistake explains: does it average its chance away?"""
+    other = tensor(r, "vague other", (B,), f"with L = {MANY}")
+    if _within(seen, other, 1.5 * spread):
+        return STEADY
+    return (
+        f"{MANY} samples of z should average their chance away, and two seeds still differ by up to"
+        f" {numbers((seen - other).abs().max())} nats. Are all L samples used, each with noise of"
+        " its own?"
+    )
+
+
+def _judge_number_of_codes(r):
+    """Raise NotYet unless the decoder was given a code for each image and sample."""
+    for name, n in (
+        ("sure", L),
+        ("sure 1", 1),
+        ("sure 3", 3),
+        (f"sure {MANY}", MANY),
+        ("vague", MANY),
+        ("vague other", MANY),
+    ):
+        codes = len(r.get(f"{name} codes", ()))
+        expect(
+            codes == n * B,
+            f"For {B} images and L = {n} the decoder was given {codes} codes, expected {n * B}:"
+            " does n_samples say how many are drawn?",
+        )
+
+
+def _judge_noise(given, x, r):
+    """Raise NotYet unless the codes are mu + sigma epsilon with independent epsilon ~ N(0, 1).
+
+    Samples or images may come first: which image a code belongs to is seen where there is hardly
+    any noise, for there each code is the mu of its image. Of 4,800 codes a right answer fails once
+    in some ten million runs: see the bounds of gaussian_noise.
+    """
+    mu, logvar = (t.detach() for t in Toy(given, torch.float64).encode(x))
+    image = torch.cdist(r[f"sure {MANY} codes"].double(), mu).argmin(dim=1)
+    noise = [
+        (r[f"{name} codes"].double() - mu[image]) / (logvar[image] / 2).exp()
+        for name in ("vague", "vague other")
+    ]
+    gaussian_noise(torch.cat(noise), "(z - mu) / sigma")
 
 
 def _of_mean_probabilities(model, x):
@@ -872,9 +939,11 @@ TASKS = [
         _draw_sample,
         _probe_sample,
         _judge_sample,
-        "mu, logvar, generator",
+        ("mu", "logvar", "generator"),
     ),
-    Task("kl", "Task 2, the KL", ("gaussian_kl",), _draw_kl, _probe_kl, _judge_kl, "mu, logvar"),
+    Task(
+        "kl", "Task 2, the KL", ("gaussian_kl",), _draw_kl, _probe_kl, _judge_kl, ("mu", "logvar")
+    ),
     Task(
         "likelihood",
         "Task 3, the likelihood",
@@ -882,7 +951,7 @@ TASKS = [
         _draw_likelihood,
         _probe_likelihood,
         _judge_likelihood,
-        "logits, x",
+        ("logits", "x"),
     ),
     Task(
         "elbo",
@@ -891,6 +960,6 @@ TASKS = [
         _draw_elbo,
         _probe_elbo,
         _judge_elbo,
-        "model, x, n_samples, generator",
+        ("model", "x", "n_samples", "generator"),
     ),
 ]

@@ -136,6 +136,18 @@ RIGHT = {
             " torch.stack([reparameterize(mu, logvar, generator) for _ in range(n_samples)])\nloss"
             " = kl - bernoulli_log_likelihood(model.decode(z), x).mean(dim=0)\nreturn -loss"
         ),
+        "by-image": (
+            "mu, logvar = model.encode(x)\nvalues = []\nfor i in range(len(x)):\n    z = "
+            "reparameterize(mu[i].repeat(n_samples, 1), logvar[i].repeat(n_samples, 1), "
+            "generator)\n    values.append(bernoulli_log_likelihood(model.decode(z), "
+            "x[i]).mean())\nreturn torch.stack(values) - gaussian_kl(mu, logvar)"
+        ),
+        "images-backwards": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\nz = "
+            "reparameterize(mu.flip(0).expand(shape), logvar.flip(0).expand(shape), "
+            "generator)\nreturn bernoulli_log_likelihood(model.decode(z), "
+            "x.flip(0)).mean(0).flip(0) - gaussian_kl(mu, logvar)"
+        ),
     },
     "model": {
         "one-head-chunk": (
@@ -363,6 +375,15 @@ RIGHT = {
             "mu, _ = model.encode(x)\nreturn"
             " -bernoulli_log_likelihood(model.decode(mu.unsqueeze(0)), x).squeeze(0)"
         ),
+        "by-image": (
+            "return "
+            "torch.cat([-bernoulli_log_likelihood(model.decode(model.encode(i[None])[0]), "
+            "i[None]) for i in x])"
+        ),
+        "encode-twice": (
+            "mu, logvar = model.encode(x)[0], model.encode(x)[1]\nreturn "
+            "-bernoulli_log_likelihood(model.decode(mu), x)"
+        ),
     },
     "dae": {
         "ae-like": (
@@ -377,6 +398,11 @@ RIGHT = {
         "keywords": (
             "mu, logvar = model.encode(corrupt(x=x, noise=noise, generator=generator))\nreturn"
             " -bernoulli_log_likelihood(logits=model.decode(mu), x=x)"
+        ),
+        "by-image": (
+            "noisy = corrupt(x, noise, generator)\nreturn "
+            "torch.stack([-bernoulli_log_likelihood(model.decode(model.encode(n)[0]), i) for "
+            "n, i in zip(noisy, x)])"
         ),
     },
     "distance": {

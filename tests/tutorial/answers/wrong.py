@@ -143,6 +143,18 @@ WRONG = {
         "exp-of-a-number": (
             "return mu + torch.exp(0.5) * logvar * torch.randn(mu.shape, generator=generator)"
         ),
+        "mu-averaged": (
+            "return mu.mean() + torch.exp(logvar / 2) * torch.randn(mu.shape, generator=generator)"
+        ),
+        "shape-forgotten": (
+            "return mu + torch.exp(logvar / 2) * torch.rand(mu, generator=generator)"
+        ),
+        "exp-of-an-integer": (
+            "return mu + torch.exp(0) * torch.randn(mu.shape, generator=generator)"
+        ),
+        "tuple-times-tensor": (
+            "e = torch.randn(mu.shape, generator=generator),\nreturn mu + torch.exp(logvar / 2) - e"
+        ),
     },
     "kl": {
         "no-square": "return 0.5 * (mu.abs() + logvar.exp() - 1 - logvar).sum(dim=-1)",
@@ -226,6 +238,7 @@ WRONG = {
         ),
         "trailing-comma": "return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(dim=-1),",
         "logvar-doubled-in-place": "logvar.mul_(2)\nreturn mu.sum(-1)",
+        "one-outside": ("return (0.5 * (mu**2 + logvar.exp() - logvar)).sum(dim=-1) - 1"),
     },
     "likelihood": {
         "exp-overflows": "return (x * logits - torch.log(1 + torch.exp(logits))).sum(dim=-1)",
@@ -327,6 +340,11 @@ WRONG = {
             "logits.clamp_(-20, 20)\nreturn -F.binary_cross_entropy_with_logits(logits, "
             "x.expand_as(logits), reduction='none').sum(dim=-1)"
         ),
+        "loss-layer-called": (
+            "return -nn.BCEWithLogitsLoss(logits, x.expand_as(logits), "
+            "reduction='none').sum(dim=-1)"
+        ),
+        "tuple-minus-tensor": ("a = x * logits,\nreturn (a - F.softplus(logits)).sum(dim=-1)"),
     },
     "elbo": {
         "kl-from-draws": (
@@ -545,6 +563,96 @@ WRONG = {
             "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
             "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(logvar, mu)"
         ),
+        "one-more": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples + 1, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "fixed-100": (
+            "mu, logvar = model.encode(x)\nshape = (100, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "fixed-300": (
+            "mu, logvar = model.encode(x)\nshape = (300, *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "half-of-them": (
+            "mu, logvar = model.encode(x)\nshape = (max(n_samples // 2, 1), *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "five-at-least": (
+            "mu, logvar = model.encode(x)\nshape = (max(n_samples, 5), *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "500-at-most": (
+            "mu, logvar = model.encode(x)\nshape = (min(n_samples, 500), *mu.shape)\nz = "
+            "reparameterize(mu.expand(shape), logvar.expand(shape), generator)\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "noise-too-wide": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\ne = 1.1 * "
+            "torch.randn(shape, generator=generator)\nz = mu + (logvar / 2).exp() * "
+            "e\nreturn bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - "
+            "gaussian_kl(mu, logvar)"
+        ),
+        "noise-too-narrow": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\ne = 0.9 * "
+            "torch.randn(shape, generator=generator)\nz = mu + (logvar / 2).exp() * "
+            "e\nreturn bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - "
+            "gaussian_kl(mu, logvar)"
+        ),
+        "noise-clamped": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\ne = "
+            "torch.randn(shape, generator=generator).clamp(-2, 2)\nz = mu + (logvar / "
+            "2).exp() * e\nreturn bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - "
+            "gaussian_kl(mu, logvar)"
+        ),
+        "noise-clamped-hard": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\ne = "
+            "torch.randn(shape, generator=generator).clamp(-1.5, 1.5)\nz = mu + (logvar / "
+            "2).exp() * e\nreturn bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - "
+            "gaussian_kl(mu, logvar)"
+        ),
+        "noise-uniform": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\ne = "
+            "(torch.rand(shape, generator=generator) - 0.5) * 12**0.5\nz = mu + (logvar / "
+            "2).exp() * e\nreturn bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - "
+            "gaussian_kl(mu, logvar)"
+        ),
+        "noise-wide-images-first": (
+            "mu, logvar = model.encode(x)\ne = 1.1 * torch.randn(len(x), n_samples, "
+            "mu.shape[1], generator=generator)\nz = mu[:, None] + (logvar / 2).exp()[:, "
+            "None] * e\nreturn bernoulli_log_likelihood(model.decode(z).transpose(0, 1), "
+            "x).mean(dim=0) - gaussian_kl(mu, logvar)"
+        ),
+        "one-epsilon-per-code": (
+            "mu, logvar = model.encode(x)\ne = torch.randn(n_samples, len(x), 1, "
+            "generator=generator)\nz = mu + logvar.exp() * e\nreturn "
+            "bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - gaussian_kl(mu, "
+            "logvar)"
+        ),
+        "sigma-detached": (
+            "mu, logvar = model.encode(x)\nshape = (n_samples, *mu.shape)\ne = "
+            "torch.randn(shape, generator=generator)\nz = mu + (logvar / 2).exp().detach() * "
+            "e\nreturn bernoulli_log_likelihood(model.decode(z), x).mean(dim=0) - "
+            "gaussian_kl(mu, logvar)"
+        ),
+        "range-of-a-tuple": (
+            "mu, logvar = model.encode(x)\nv = "
+            "[bernoulli_log_likelihood(model.decode(reparameterize(mu, logvar, generator)), "
+            "x) for _ in range((n_samples, 1))]\nreturn sum(v) / n_samples - gaussian_kl(mu, "
+            "logvar)"
+        ),
     },
     "model": {
         "tanh-mu-softplus-logvar": (
@@ -754,6 +862,14 @@ WRONG = {
             "nn.Linear(hidden, n_pixels)\n---\nh = F.relu(self.a(x))\nreturn self.m(h), "
             "self.v(h)\n---\nreturn self.c(F.relu(self.b(z))),"
         ),
+        "parameter-matrices": (
+            "self.a = nn.Parameter(torch.randn(n_pixels, hidden) / 30)\nself.m = "
+            "nn.Parameter(torch.randn(hidden, latent_dim) / 20)\nself.v = "
+            "nn.Parameter(torch.randn(hidden, latent_dim) / 20)\nself.d = "
+            "nn.Parameter(torch.randn(latent_dim, hidden))\nself.o = "
+            "nn.Parameter(torch.randn(hidden, n_pixels) / 20)\n---\nh = F.relu(x @ "
+            "self.a)\nreturn h @ self.m, h @ self.v\n---\nreturn F.relu(z @ self.d) @ self.o"
+        ),
     },
     "step": {
         "mean-divided-again": (
@@ -877,6 +993,15 @@ WRONG = {
             "l = loss(model, x).mean().item()\noptimizer.zero_grad()\nl.backward()\n"
             "optimizer.step()\nreturn l"
         ),
+        "not-averaged": (
+            "v = loss(model, "
+            "x)\noptimizer.zero_grad()\nv.mean().backward()\noptimizer.step()\nreturn v"
+        ),
+        "loss-of-three": (
+            "l = loss(model, x, "
+            "None).mean()\noptimizer.zero_grad()\nl.backward()\noptimizer.step()\nreturn "
+            "l.item()"
+        ),
     },
     "settings": {
         "too-slow": "return 1, 1e-4",
@@ -889,6 +1014,8 @@ WRONG = {
         "exchanged": "return 1e-2, 3",
         "decimal-comma": "return 3, 0,12",
         "trailing-comma": "return (3, 1.2e-2),",
+        "three-numbers": ("return 3, 1e-2, 256"),
+        "number-missing": ("return 3,"),
     },
     "reconstruct": {
         "exp-of-logits": "return torch.exp(model.decode(model.encode(x)[0]))",
@@ -922,6 +1049,11 @@ WRONG = {
         "model-called": "return torch.sigmoid(model(x))",
         "decode-of-two": (
             "mu, logvar = model.encode(x)\nreturn torch.sigmoid(model.decode(mu, logvar))"
+        ),
+        "sigmoid-layer-called": ("return nn.Sigmoid(model.decode(model.encode(x)[0]))"),
+        "by-image-sharper": (
+            "return torch.cat([torch.sigmoid(2 * model.decode(model.encode(i[None])[0])) for "
+            "i in x])"
         ),
     },
     "generate": {
@@ -1013,6 +1145,14 @@ WRONG = {
         ),
         "noise-encoded": (
             "mu, logvar = model.encode(torch.randn(n, 784))\nreturn torch.sigmoid(model.decode(mu))"
+        ),
+        "numpy-array": (
+            "import numpy as np\nz = np.random.randn(n, "
+            "model.latent_dim).astype('float32')\nreturn torch.sigmoid(model.decode(z))"
+        ),
+        "list-of-draws": (
+            "z = [torch.randn(model.latent_dim, generator=generator) for _ in "
+            "range(n)]\nreturn torch.sigmoid(model.decode(z))"
         ),
     },
     "interpolate": {
@@ -1117,6 +1257,16 @@ WRONG = {
             "torch.cat([torch.sigmoid(model.decode(a + (b - a) * i / (steps - 1))) for i in "
             "range(steps)])"
         ),
+        "images-in-a-tuple": (
+            "mu, _ = model.encode((x_a, x_b))\nt = torch.linspace(0, 1, "
+            "steps).unsqueeze(1)\nreturn torch.sigmoid(model.decode((1 - t) * mu[0] + t * "
+            "mu[1]))"
+        ),
+        "image-in-place": (
+            "mu, _ = model.encode(torch.stack([x_a, x_b]))\nx_a.sub_(x_b)\nt = "
+            "torch.linspace(0, 1, steps).unsqueeze(1)\nreturn torch.sigmoid(model.decode((1 "
+            "- t) * mu[0] + t * mu[1]))"
+        ),
     },
     "corrupt": {
         "one-draw-for-both": (
@@ -1186,6 +1336,16 @@ WRONG = {
             "m = torch.rand(x.shape[-1], generator=generator) < noise\nc = "
             "(torch.rand(x.shape[-1], generator=generator) < 0.5).float()\nreturn torch.where(m, "
             "c, x)"
+        ),
+        "mask-per-image": (
+            "m = torch.rand(len(x), 1, generator=generator) < noise\nc = "
+            "(torch.rand(x.shape, generator=generator) < 0.5).float()\nreturn torch.where(m, "
+            "c, x)"
+        ),
+        "fixed-number": (
+            "k = int(noise * x.shape[1])\nm = torch.stack([torch.randperm(x.shape[1], "
+            "generator=generator) < k for _ in x])\nc = (torch.rand(x.shape, "
+            "generator=generator) < 0.5).float()\nreturn torch.where(m, c, x)"
         ),
     },
     "ae": {
@@ -1337,6 +1497,10 @@ WRONG = {
         "sigma": "return gaussian_kl(codes.mean(dim=0), codes.std(dim=0)).item()",
         "item-of-vector": (
             "return (0.5 * (codes.mean(0) ** 2 + codes.var(0) - 1 - codes.var(0).log())).item()"
+        ),
+        "vector": ("return 0.5 * (codes.mean(0) ** 2 + codes.var(0) - 1 - codes.var(0).log())"),
+        "vector-of-numpy": (
+            "return (0.5 * (codes.mean(0) ** 2 + codes.var(0) - 1 - codes.var(0).log())).numpy()"
         ),
     },
     "separation": {
